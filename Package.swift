@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The layers of Ashlar, lowest first. Dependencies point down only (Tests/HouseTests keeps it so);
+// the folder names tell the way of a byte. See docs/ARCHITECTURE.md.
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let cStrict: [CSetting] = [
+    .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-O2"])
+]
+
+let cxxStrict: [CXXSetting] = [
+    .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-O2", "-std=c++17"])
+]
+
+func layer(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: path ?? "Sources/\(name)",
+        swiftSettings: strict)
+}
+
+func shim(_ name: String, libraries: [String] = [], path: String? = nil) -> Target {
+    .target(
+        name: name, path: path ?? "Sources/\(name)", cSettings: cStrict, cxxSettings: cxxStrict,
+        linkerSettings: libraries.map { .linkedLibrary($0) })
+}
+
+func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "ashlar",
+    products: [
+        .executable(name: "ashlar", targets: ["ashlar"]),
+        .executable(name: "fsck.ashlar", targets: ["fsck"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    ],
+    targets: [
+        // L0: C
+        shim("CLinux"),
+        shim("CKernels"),
+        shim("CZstd", libraries: ["zstd"]),
+        shim("COpenSSL", libraries: ["crypto"]),
+        shim("CRocksDB", libraries: ["rocksdb", "stdc++"]),
+        shim("CFuseShim", libraries: ["fuse3"], path: "CFuseShim"),
+        // L1: ground
+        layer("DiskFormat", ["CKernels"]),
+        layer("Platform", ["CLinux", system]),
+        // L2: ports
+        layer("Metadata", ["CRocksDB", "Platform"]),
+        layer("Backends", ["Platform"]),
+        // L3: stages
+        layer("Chunking", ["CKernels", "DiskFormat"]),
+        layer("Hashing", ["COpenSSL", "DiskFormat"]),
+        layer("Compression", ["CZstd", "DiskFormat"]),
+    ],
+    cxxLanguageStandard: .cxx17
+)
