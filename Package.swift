@@ -63,6 +63,7 @@ let package = Package(
         // L1: ground
         layer("DiskFormat", ["CKernels"]),
         layer("Platform", ["CLinux", system]),
+        layer("FileModel", []),
         // L2: ports
         layer("Metadata", ["CRocksDB", "Platform"]),
         layer("Backends", ["Platform"]),
@@ -70,6 +71,16 @@ let package = Package(
         layer("Chunking", ["CKernels", "DiskFormat"]),
         layer("Hashing", ["COpenSSL", "DiskFormat"]),
         layer("Compression", ["CZstd", "DiskFormat"]),
+        // L6: faces
+        layer("Mount", ["CFuseShim", "FileModel", logging]),
+        // tests, by layer
+        suite("PlatformTests", ["Platform"]),
+        suite("BackendsTests", ["Backends", "Platform"]),
+        suite("MetadataTests", ["Metadata", "Platform"]),
+        suite("ChunkingTests", ["Chunking", "CKernels", "DiskFormat"]),
+        suite("HashingTests", ["Hashing", "DiskFormat"]),
+        suite("CompressionTests", ["Compression", "DiskFormat"]),
+        suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17
 )
