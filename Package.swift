@@ -14,7 +14,7 @@ let cStrict: [CSetting] = [
 ]
 
 let cxxStrict: [CXXSetting] = [
-    .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-O2", "-std=c++17"])
+    .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-O2"])
 ]
 
 func layer(
@@ -25,6 +25,7 @@ func layer(
         swiftSettings: strict)
 }
 
+// The C++ standard is `cxxLanguageStandard` below: a flag here would reach the C files too.
 func shim(_ name: String, libraries: [String] = [], path: String? = nil) -> Target {
     .target(
         name: name, path: path ?? "Sources/\(name)", cSettings: cStrict, cxxSettings: cxxStrict,
