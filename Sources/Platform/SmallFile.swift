@@ -1,0 +1,28 @@
+/// Reading the kernel's own small files (/proc, /sys). They report no size, and are not part of any
+/// store: hence not by way of `SystemCalls`.
+import Glibc
+
+/// Reads at most `limitBytes` from the beginning of the file at `path`, an absolute path.
+public func readSmallFile(_ path: String, limitBytes: Int) throws(Errno) -> [UInt8] {
+    let file = try checked { open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: limitBytes)
+    var have = 0
+    while have < limitBytes {
+        var failure: Errno?
+        let got = bytes.withUnsafeMutableBytes { buffer -> Int in
+            do throws(Errno) {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[have...])
+                return try checked { read(file, rest.baseAddress, rest.count) }
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        if got == 0 { break }
+        have += got
+    }
+    bytes.removeSubrange(have...)
+    return bytes
+}
