@@ -50,7 +50,8 @@ template <typename Body> ashlar_rocks_code guarded(Body body) noexcept {
 
 // A slice of bytes that may be absent when there are none.
 inline rocksdb::Slice slice(const void *bytes, size_t length) noexcept {
-    return length == 0 ? rocksdb::Slice() : rocksdb::Slice(static_cast<const char *>(bytes), length);
+    if (length == 0) { return rocksdb::Slice(); }
+    return rocksdb::Slice(static_cast<const char *>(bytes), length);
 }
 
 }  // namespace ashlar
@@ -58,7 +59,7 @@ inline rocksdb::Slice slice(const void *bytes, size_t length) noexcept {
 struct ashlar_rocks {
     std::unique_ptr<rocksdb::DB> db;  // under `use`: shared to call it, exclusive to close it
     std::shared_mutex use;
-    std::atomic<bool> closing{false};  // set before `use` is taken to close: nobody queues up behind
+    std::atomic<bool> closing{false};  // set before `use` is taken to close: nobody queues up
     ashlar::Configuration configuration;
     bool read_only = false;
 };

@@ -1,14 +1,16 @@
 // One memory budget and what is known of RocksDB 7.8.3, turned into its options.
 //
-// The budget is the capacity of one LRU cache. Data blocks, index and filter partitions lie in it;
-// memtables, table readers, file metadata and filters under construction are charged to it, so that
-// they push blocks out. HyperClockCache is not used: experimental before 7.9, its table is fixed by
-// a guess of the mean entry (here 4 KiB blocks beside values of MB and charges of 256 KiB), and what it
-// wins, it wins with many more threads than call here.
+// The budget, less a slack for malloc, is the capacity of one LRU cache. Data blocks, index and
+// filter partitions lie in it; memtables, table readers, file metadata and filters under
+// construction are charged to it, so that they push blocks out. HyperClockCache is not used:
+// experimental before 7.9, its table is fixed by a guess of the mean entry (here 4 KiB blocks
+// beside values of MB and charges of 256 KiB), and what it wins, it wins with many more threads
+// than call here.
 //
 // Kept away from: max_background_jobs >= 8 (several flushes at once and more than two memtables
-// reorder updates when a failed flush is retried; fixed in 7.9), automatic resuming after background
-// errors (races with closing; fixed in 8.9), DeleteRange, atomic_flush, mmap, async_io, BlobDB.
+// reorder updates when a failed flush is retried; fixed in 7.9), automatic resuming after
+// background errors (races with closing; fixed in 8.9), DeleteRange, atomic_flush, mmap,
+// async_io, BlobDB.
 
 #include <sys/resource.h>
 
@@ -25,6 +27,8 @@ constexpr uint64_t mebibyte = uint64_t{1} << 20;
 constexpr uint64_t budget_bytes_min = 4 * mebibyte;
 constexpr uint64_t memtable_bytes_min = mebibyte / 2;
 constexpr uint64_t memtable_bytes_max = 32 * mebibyte;
+// Of the budget, for what malloc loses in gaps between blocks: measured at a sixth of the cache.
+constexpr uint64_t slack_divisor = 8;
 constexpr int memtables_max = 3;  // one being filled, two on their way to the disk
 constexpr uint64_t table_bytes = 32 * mebibyte;
 constexpr uint64_t first_level_bytes_min = 64 * mebibyte;
@@ -58,8 +62,8 @@ rocksdb::CompressionType compression_of_last_level() {
     return rocksdb::kNoCompression;
 }
 
-// Index and filters are cut into 4 KiB partitions that come and go like data blocks: whole ones of a
-// 32 MiB table would be some hundred KiB, too much to read for one key with a small cache.
+// Index and filters are cut into 4 KiB partitions that come and go like data blocks: whole ones
+// of a 32 MiB table would be some hundred KiB, too much to read for one key with a small cache.
 rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache> &cache) {
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = cache;
@@ -79,8 +83,8 @@ rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cac
     table.filter_policy.reset(rocksdb::NewRibbonFilterPolicy(filter_bits_per_key, 1));
     table.optimize_filters_for_memory = true;
     for (auto role :
-         {rocksdb::CacheEntryRole::kFilterConstruction,
-          rocksdb::CacheEntryRole::kBlockBasedTableReader, rocksdb::CacheEntryRole::kFileMetadata}) {
+         {rocksdb::CacheEntryRole::kFilterConstruction, rocksdb::CacheEntryRole::kFileMetadata,
+          rocksdb::CacheEntryRole::kBlockBasedTableReader}) {
         rocksdb::CacheEntryRoleOptions charged;
         charged.charged = rocksdb::CacheEntryRoleOptions::Decision::kEnabled;
         table.cache_usage_options.options_overrides[role] = charged;
@@ -150,7 +154,7 @@ Configuration configure(const ashlar_rocks_options &wanted) {
         std::clamp(budget / 8, memtable_bytes_min, memtable_bytes_max);
 
     rocksdb::LRUCacheOptions cache;
-    cache.capacity = budget;
+    cache.capacity = budget - budget / slack_divisor;
     // Shards of a MiB at least, so that a charge of 256 KiB is a small part of each.
     cache.num_shard_bits = budget < 16 * mebibyte ? 2 : 4;
     // Not strict: a read must not fail because other reads hold blocks.

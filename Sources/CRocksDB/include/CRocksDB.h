@@ -1,8 +1,9 @@
 /* RocksDB behind a plain C face: an ordered key-value store whose loss costs time, never data.
  *
- * Why a shim of our own: the C header of RocksDB 7.8.3 has neither the write buffer manager nor the
- * cache-charging options, and crosses the border once for each key of a batch. Here a batch is one
- * buffer, a value is copied once into the caller's memory, and options follow from one memory budget.
+ * Why a shim of our own: the C header of RocksDB 7.8.3 has neither the write buffer manager nor
+ * the cache-charging options, and crosses the border once for each key of a batch. Here a batch
+ * is one buffer, a value is copied once into the caller's memory, and options follow from one
+ * memory budget.
  *
  * Invariants:
  *  - One column family, no write-ahead log, one flushing thread: memtables reach the disk in the
@@ -11,9 +12,10 @@
  *    thread's last failure is in ashlar_rocks_error_text.
  *  - Every block read from the disk is checked against its checksum.
  *
- * Threads: all functions may be called from any thread at once, but ashlar_rocks_free (no other call
- * may be under way) and those of one iterator (one thread, the one that made it). Opening starts
- * RocksDB's background threads: open only after the process has become a daemon, never before a fork. */
+ * Threads: all functions may be called from any thread at once, but ashlar_rocks_free (no other
+ * call may be under way) and those of one iterator (one thread, the one that made it). Opening
+ * starts RocksDB's background threads: open only after the process has become a daemon, never
+ * before a fork. */
 #ifndef ASHLAR_CROCKSDB_H
 #define ASHLAR_CROCKSDB_H
 
@@ -41,7 +43,7 @@ typedef enum ashlar_rocks_code {
 } ashlar_rocks_code;
 
 typedef struct ashlar_rocks_options {
-    uint64_t memory_bytes;    /* for blocks, filters, indexes, memtables and table readers together */
+    uint64_t memory_bytes;    /* for blocks, filters, indexes, memtables, table readers together */
     uint32_t background_jobs; /* 2: one flush and one compaction at a time; 2 to 4 */
     bool read_only;           /* nothing is written, no lock is taken */
     bool create;              /* when the folder holds no store; its parent must exist */
@@ -55,8 +57,9 @@ typedef struct ashlar_rocks_entry {
     size_t value_length;
 } ashlar_rocks_entry;
 
-/* Opens the store in the folder `path`; on success `*out` is to be given to ashlar_rocks_free. A folder
- * that holds tables or a manifest but no CURRENT file is damaged, not empty, whatever `create` says. */
+/* Opens the store in the folder `path`; on success `*out` is to be given to ashlar_rocks_free. A
+ * folder that holds tables or a manifest but no CURRENT file is damaged, not empty, whatever
+ * `create` says. */
 ashlar_rocks_code ashlar_rocks_open(
     const char *path, const ashlar_rocks_options *options, ashlar_rocks **out);
 
@@ -68,11 +71,12 @@ ashlar_rocks_code ashlar_rocks_close(ashlar_rocks *store, bool flushing);
 /* Closes without flushing where that was not done, and frees the handle. NULL is ignored. */
 void ashlar_rocks_free(ashlar_rocks *store);
 
-/* Deletes all files of the store in `path`, and the folder when nothing else is in it. A folder that does
- * not exist is a success. BUSY when the store is open. */
+/* Deletes all files of the store in `path`, and the folder when nothing else is in it. A folder
+ * that does not exist is a success. BUSY when the store is open. */
 ashlar_rocks_code ashlar_rocks_destroy(const char *path);
 
-/* Copies the value of `key` to `buffer` and its length to `*length`; with TOO_SMALL only the latter. */
+/* Copies the value of `key` to `buffer` and its length to `*length`; with TOO_SMALL only the
+ * latter. */
 ashlar_rocks_code ashlar_rocks_get(
     ashlar_rocks *store, const void *key, size_t key_length, void *buffer, size_t capacity,
     size_t *length);
@@ -83,9 +87,9 @@ ashlar_rocks_code ashlar_rocks_get(
  */
 ashlar_rocks_code ashlar_rocks_write(ashlar_rocks *store, const void *batch, size_t length);
 
-/* Begins an iteration over the keys that begin with `prefix` and are not below `from`, as they are now.
- * Blocks read by it displace others of the cache only if `fill_cache`. On success `*out` is to be given
- * to ashlar_rocks_iterator_free by the same thread. */
+/* Begins an iteration over the keys that begin with `prefix` and are not below `from`, as they
+ * are now. Blocks read by it displace others of the cache only if `fill_cache`. On success `*out`
+ * is to be given to ashlar_rocks_iterator_free by the same thread. */
 ashlar_rocks_code ashlar_rocks_iterate(
     ashlar_rocks *store, const void *prefix, size_t prefix_length, const void *from,
     size_t from_length, bool fill_cache, ashlar_rocks_iterator **out);
@@ -94,8 +98,8 @@ ashlar_rocks_code ashlar_rocks_iterate(
 ashlar_rocks_code ashlar_rocks_next(ashlar_rocks_iterator *iterator, ashlar_rocks_entry *entry);
 void ashlar_rocks_iterator_free(ashlar_rocks_iterator *iterator);
 
-/* Makes everything written before durable. After an error of the background (a full disk, an I/O error)
- * it first tries to set the store going again. */
+/* Makes everything written before durable. After an error of the background (a full disk, an I/O
+ * error) it first tries to set the store going again. */
 ashlar_rocks_code ashlar_rocks_flush(ashlar_rocks *store);
 
 /* Flushes, then merges all tables into the last level. */
@@ -107,7 +111,8 @@ uint64_t ashlar_rocks_stored_bytes(ashlar_rocks *store);
 /* Bytes of memory in use: block cache (with what is charged to it) and memtables; 0 when closed. */
 uint64_t ashlar_rocks_memory_bytes(ashlar_rocks *store);
 
-/* What the last failing call of this thread said, NUL-terminated; valid until its next failing call. */
+/* What the last failing call of this thread said, NUL-terminated; valid until its next failing
+ * call. */
 const char *ashlar_rocks_error_text(void);
 
 #ifdef __cplusplus
