@@ -93,8 +93,9 @@ bool decode(const unsigned char *bytes, size_t length, rocksdb::WriteBatch &out)
     return true;
 }
 
-// Memtables to the disk. After an error in the background RocksDB refuses until it is resumed; that
-// flushes too, and the flush after it says whether all is well.
+// Memtables to the disk. After an I/O error in the background RocksDB refuses until it is resumed;
+// that flushes too, and the flush after it says whether all is well. While RocksDB's own recovery
+// from a full disk is under way, resuming is refused and the first error stands.
 ashlar_rocks_code flush(rocksdb::DB &db) {
     rocksdb::FlushOptions options;
     options.wait = true;

@@ -6,6 +6,9 @@ import CRocksDB
 /// prefix of the batches. RocksDB locks its folder with a record lock that ends with the process, so a
 /// dead owner's LOCK file hinders nobody.
 ///
+/// On a full disk `write` and `flush` throw `.noSpace` while reads go on; within about five seconds
+/// after there is room again they work as before, with nothing lost.
+///
 /// Opening starts threads. A daemon must open its store after it has forked, never before.
 ///
 /// Threads: any, concurrently. `close` waits for the calls under way; it must not be called from the

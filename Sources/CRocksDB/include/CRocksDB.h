@@ -98,8 +98,10 @@ ashlar_rocks_code ashlar_rocks_iterate(
 ashlar_rocks_code ashlar_rocks_next(ashlar_rocks_iterator *iterator, ashlar_rocks_entry *entry);
 void ashlar_rocks_iterator_free(ashlar_rocks_iterator *iterator);
 
-/* Makes everything written before durable. After an error of the background (a full disk, an I/O
- * error) it first tries to set the store going again. */
+/* Makes everything written before durable. After an I/O error of the background it first tries to
+ * set the store going again. From a full disk RocksDB recovers by itself: it looks every five
+ * seconds whether there is room, and until then writes and flushes return NO_SPACE; reads go on,
+ * and nothing that was written is lost while the store stays open. */
 ashlar_rocks_code ashlar_rocks_flush(ashlar_rocks *store);
 
 /* Flushes, then merges all tables into the last level. */
