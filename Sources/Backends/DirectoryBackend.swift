@@ -186,8 +186,8 @@ public final class DirectoryBackend: Backend {
         }
         let file = DirectoryFile(
             name: name, descriptor: descriptor, isWritable: true, systemCalls: systemCalls)
-        try bytes.withUnsafeBytes { (buffer) throws(BackendError) in
-            try file.write([buffer], at: 0)
+        try bytes.withUnsafeBufferPointer { (buffer) throws(BackendError) in
+            try file.write([UnsafeRawBufferPointer(buffer)], at: 0)
         }
         try file.synchronize()
     }
