@@ -87,7 +87,8 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
         var characters = [CChar](repeating: 0, count: 64)
         guard gmtime_r(&moment, &fields) != nil else { return "@\(seconds)" }
         let count = strftime(&characters, characters.count, "%Y-%m-%dT%H:%M:%SZ", &fields)
-        return String(decoding: characters.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let bytes = characters.prefix(count).map { UInt8(bitPattern: $0) }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func hostName() -> String {
