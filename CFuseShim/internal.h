@@ -44,6 +44,8 @@ struct AshlarFuseSession {
     sem_t wake;
 
     _Atomic uint64_t counts[ASHLAR_FUSE_OPCODE_COUNT];
+    /// Replies written.
+    _Atomic uint64_t replies;
 };
 
 /// What libfuse 3.14 loses of the request this thread is serving; see negotiation.c.
@@ -59,6 +61,9 @@ extern const struct fuse_lowlevel_ops ashlar_fuse_operations;
 
 /// Replaces libfuse's reads and writes of the device (negotiation.c).
 int ashlar_fuse_install_io(AshlarFuseSession *session);
+
+/// Whether every request that the kernel has handed out or queued is answered (negotiation.c).
+bool ashlar_fuse_is_quiet(const AshlarFuseSession *session);
 
 /// mounting.c
 bool ashlar_fuse_is_mounted(const AshlarFuseSession *session);

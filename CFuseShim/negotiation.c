@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -91,7 +92,21 @@ static ssize_t write_reply(int device, struct iovec *parts, int count, void *use
             atomic_store_explicit(&session->init_answered, true, memory_order_release);
         }
     }
-    return writev(device, parts, count);
+    const struct fuse_out_header *header = parts[0].iov_base;
+    ssize_t written = writev(device, parts, count);
+    // Notifications have no number. Counted behind the write: what it set off is queued by then.
+    if (header->unique) atomic_fetch_add_explicit(&session->replies, 1, memory_order_release);
+    return written;
+}
+
+bool ashlar_fuse_is_quiet(const AshlarFuseSession *session) {
+    uint64_t replies = atomic_load_explicit(&session->replies, memory_order_acquire);
+    uint64_t requests = 0;
+    for (unsigned i = 0; i < ASHLAR_FUSE_OPCODE_COUNT; i++)
+        if (i != FUSE_FORGET && i != FUSE_BATCH_FORGET && i != FUSE_INTERRUPT)
+            requests += ashlar_fuse_session_count(session, i);
+    struct pollfd device = {.fd = session->device, .events = POLLIN};
+    return requests == replies && poll(&device, 1, 0) == 0;
 }
 
 int ashlar_fuse_install_io(AshlarFuseSession *session) {

@@ -23,6 +23,8 @@ enum {
     POLL_MILLISECONDS = 10,
     /// How long an unmounted connection may live on (in another namespace) before the loop ends.
     LINGER_MILLISECONDS = 2000,
+    /// How long the kernel's writes are waited for when a mount in use is ended.
+    FLUSH_MILLISECONDS = 5000,
 };
 
 static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -134,13 +136,16 @@ static bool loop_ends_within(AshlarFuseSession *session, long milliseconds) {
     return atomic_load(&session->loop_ended);
 }
 
-/// What processes wrote through mappings is in the kernel only; the workers still serve its writes.
-static void flush_kernel(const AshlarFuseSession *session) {
+/// What processes wrote through mappings is in the kernel only, and the workers still serve its writes.
+/// For FUSE syncfs() starts them but does not wait: so we wait until nothing is left to answer.
+static void flush_kernel(AshlarFuseSession *session) {
     if (!ashlar_fuse_is_mounted(session)) return;
     int root = open(session->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) return;
     syncfs(root);
     close(root);
+    for (int waited = 0; waited < FLUSH_MILLISECONDS; waited += POLL_MILLISECONDS)
+        if (ashlar_fuse_is_quiet(session) || loop_ends_within(session, POLL_MILLISECONDS)) return;
 }
 
 static void *ender_main(void *argument) {

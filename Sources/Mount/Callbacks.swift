@@ -16,7 +16,7 @@ private func bytes(_ start: UnsafeRawPointer, _ count: Int) -> UnsafeRawBufferPo
 }
 
 @c @implementation
-public func ashlarFuseLookup(
+func ashlarFuseLookup(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int
 ) {
@@ -24,19 +24,19 @@ public func ashlarFuseLookup(
 }
 
 @c @implementation
-public func ashlarFuseForget(_ context: UnsafeMutableRawPointer, _ inode: UInt64, _ count: UInt64) {
+func ashlarFuseForget(_ context: UnsafeMutableRawPointer, _ inode: UInt64, _ count: UInt64) {
     borrow(context) { $0.filesystem.forget(inode, count: count) }
 }
 
 @c @implementation
-public func ashlarFuseGetAttributes(
+func ashlarFuseGetAttributes(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64
 ) {
     borrow(context) { $0.attributes(request, of: inode) }
 }
 
 @c @implementation
-public func ashlarFuseSetAttributes(
+func ashlarFuseSetAttributes(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64,
     _ change: UnsafePointer<AshlarFuseAttributeChange>, _ caller: UnsafePointer<AshlarFuseCaller>
 ) {
@@ -47,14 +47,14 @@ public func ashlarFuseSetAttributes(
 }
 
 @c @implementation
-public func ashlarFuseReadLink(
+func ashlarFuseReadLink(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64
 ) {
     borrow(context) { $0.readLink(request, inode) }
 }
 
 @c @implementation
-public func ashlarFuseMakeNode(
+func ashlarFuseMakeNode(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int, _ mode: UInt32, _ deviceMajor: UInt32,
     _ deviceMinor: UInt32, _ caller: UnsafePointer<AshlarFuseCaller>
@@ -67,7 +67,7 @@ public func ashlarFuseMakeNode(
 }
 
 @c @implementation
-public func ashlarFuseMakeDirectory(
+func ashlarFuseMakeDirectory(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int, _ mode: UInt32,
     _ caller: UnsafePointer<AshlarFuseCaller>
@@ -79,7 +79,7 @@ public func ashlarFuseMakeDirectory(
 }
 
 @c @implementation
-public func ashlarFuseMakeSymbolicLink(
+func ashlarFuseMakeSymbolicLink(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int, _ target: UnsafeRawPointer, _ targetLength: Int,
     _ caller: UnsafePointer<AshlarFuseCaller>
@@ -92,7 +92,7 @@ public func ashlarFuseMakeSymbolicLink(
 }
 
 @c @implementation
-public func ashlarFuseLink(
+func ashlarFuseLink(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int
 ) {
@@ -100,7 +100,7 @@ public func ashlarFuseLink(
 }
 
 @c @implementation
-public func ashlarFuseUnlink(
+func ashlarFuseUnlink(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int
 ) {
@@ -108,7 +108,7 @@ public func ashlarFuseUnlink(
 }
 
 @c @implementation
-public func ashlarFuseRemoveDirectory(
+func ashlarFuseRemoveDirectory(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int
 ) {
@@ -116,7 +116,7 @@ public func ashlarFuseRemoveDirectory(
 }
 
 @c @implementation
-public func ashlarFuseRename(
+func ashlarFuseRename(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ parent: UInt64,
     _ name: UnsafeRawPointer, _ length: Int, _ newParent: UInt64, _ newName: UnsafeRawPointer,
     _ newLength: Int, _ flags: UInt32, _ caller: UnsafePointer<AshlarFuseCaller>
@@ -129,7 +129,7 @@ public func ashlarFuseRename(
 }
 
 @c @implementation
-public func ashlarFuseRead(
+func ashlarFuseRead(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ offset: UInt64,
     _ length: Int
 ) {
@@ -137,7 +137,7 @@ public func ashlarFuseRead(
 }
 
 @c @implementation
-public func ashlarFuseWrite(
+func ashlarFuseWrite(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ offset: UInt64,
     _ start: UnsafeRawPointer, _ length: Int, _ dropPrivileges: Bool
 ) {
@@ -148,19 +148,19 @@ public func ashlarFuseWrite(
 }
 
 @c @implementation
-public func ashlarFuseSynchronize(
+func ashlarFuseSynchronize(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ dataOnly: Bool
 ) {
     borrow(context) { $0.synchronize(request, inode, dataOnly: dataOnly) }
 }
 
 @c @implementation
-public func ashlarFuseSynchronizeAll(_ context: UnsafeMutableRawPointer, _ request: OpaquePointer) {
+func ashlarFuseSynchronizeAll(_ context: UnsafeMutableRawPointer, _ request: OpaquePointer) {
     borrow(context) { $0.synchronizeAll(request) }
 }
 
 @c @implementation
-public func ashlarFuseReadDirectory(
+func ashlarFuseReadDirectory(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ cookie: UInt64,
     _ capacity: Int, _ withAttributes: Bool
 ) {
@@ -171,12 +171,12 @@ public func ashlarFuseReadDirectory(
 }
 
 @c @implementation
-public func ashlarFuseUsage(_ context: UnsafeMutableRawPointer, _ request: OpaquePointer) {
+func ashlarFuseUsage(_ context: UnsafeMutableRawPointer, _ request: OpaquePointer) {
     borrow(context) { $0.usage(request) }
 }
 
 @c @implementation
-public func ashlarFuseSetExtendedAttribute(
+func ashlarFuseSetExtendedAttribute(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64,
     _ name: UnsafeRawPointer, _ length: Int, _ value: UnsafeRawPointer, _ valueLength: Int,
     _ flags: UInt32, _ clearSetGroup: Bool
@@ -189,7 +189,7 @@ public func ashlarFuseSetExtendedAttribute(
 }
 
 @c @implementation
-public func ashlarFuseGetExtendedAttribute(
+func ashlarFuseGetExtendedAttribute(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64,
     _ name: UnsafeRawPointer, _ length: Int, _ capacity: Int
 ) {
@@ -199,14 +199,14 @@ public func ashlarFuseGetExtendedAttribute(
 }
 
 @c @implementation
-public func ashlarFuseListExtendedAttributes(
+func ashlarFuseListExtendedAttributes(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ capacity: Int
 ) {
     borrow(context) { $0.extendedAttributeNames(request, of: inode, capacity: capacity) }
 }
 
 @c @implementation
-public func ashlarFuseRemoveExtendedAttribute(
+func ashlarFuseRemoveExtendedAttribute(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64,
     _ name: UnsafeRawPointer, _ length: Int
 ) {
@@ -214,7 +214,7 @@ public func ashlarFuseRemoveExtendedAttribute(
 }
 
 @c @implementation
-public func ashlarFuseAllocate(
+func ashlarFuseAllocate(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ mode: Int32,
     _ offset: UInt64, _ length: UInt64
 ) {
@@ -224,7 +224,7 @@ public func ashlarFuseAllocate(
 }
 
 @c @implementation
-public func ashlarFuseSeek(
+func ashlarFuseSeek(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ offset: UInt64,
     _ whence: Int32
 ) {
@@ -232,7 +232,7 @@ public func ashlarFuseSeek(
 }
 
 @c @implementation
-public func ashlarFuseCopyRange(
+func ashlarFuseCopyRange(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ source: UInt64,
     _ offset: UInt64, _ target: UInt64, _ targetOffset: UInt64, _ length: UInt64
 ) {
@@ -243,7 +243,7 @@ public func ashlarFuseCopyRange(
 }
 
 @c @implementation
-public func ashlarFuseThreadMain(_ context: UnsafeMutableRawPointer) {
+func ashlarFuseThreadMain(_ context: UnsafeMutableRawPointer) {
     Unmanaged<InvalidationQueue>.fromOpaque(context)._withUnsafeGuaranteedRef {
         $0.deliverUntilStopped()
     }

@@ -5,7 +5,7 @@ import Logging
 private let libraryLog = Logger(label: "ashlar.mount.libfuse")
 
 @c @implementation
-public func ashlarFuseLog(_ level: Int32, _ message: UnsafePointer<CChar>) {
+func ashlarFuseLog(_ level: Int32, _ message: UnsafePointer<CChar>) {
     let text = String(cString: message)
     switch level {
     case ...3: libraryLog.error("\(text)")
