@@ -11,7 +11,6 @@
 ///
 /// Folders that become empty stay; `list` does not show them.
 import Platform
-import Synchronization
 
 public final class DirectoryBackend: Backend {
     public let location: String
@@ -19,12 +18,12 @@ public final class DirectoryBackend: Backend {
     let systemCalls: any SystemCalls
     /// The open store directory; closed with the backend.
     let root: Descriptor
-    private let folders = Mutex(FolderState())
+    private let folders = ConditionMutex(FolderState())
     /// Held while folders are synchronised: whoever finds the list of touched folders empty must
     /// wait for the one who is still working on it.
-    private let synchronizing = Mutex<Void>(())
+    private let synchronizing = ConditionMutex<Void>(())
     /// Held while a temporary exists: one name has one temporary.
-    private let replacing = Mutex<Void>(())
+    private let replacing = ConditionMutex<Void>(())
 
     private struct FolderState {
         /// Folders that exist and have been on the list of touched ones at least once.

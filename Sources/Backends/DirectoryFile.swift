@@ -15,7 +15,7 @@ final class DirectoryFile: BackendFile {
     private let isWritable: Bool
     private let systemCalls: any SystemCalls
     private let isPoisoned = Atomic<Bool>(false)
-    private let synchronizing = Mutex<Void>(())
+    private let synchronizing = ConditionMutex<Void>(())
 
     /// Takes `descriptor` over.
     init(

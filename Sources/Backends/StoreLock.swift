@@ -18,7 +18,6 @@
 ///     started=123456            (clock ticks from boot to the start of the process)
 ///     mode=exclusive
 import Platform
-import Synchronization
 
 public final class StoreLock: Sendable {
     /// The name of the lock file in the store.
@@ -29,7 +28,7 @@ public final class StoreLock: Sendable {
     private let command: String?
     private let systemCalls: any SystemCalls
     /// nil when released.
-    private let descriptor: Mutex<Descriptor?>
+    private let descriptor: ConditionMutex<Descriptor?>
     /// Whether the text can be written: not so on a read-only medium.
     private let isWritable: Bool
 
@@ -58,7 +57,7 @@ public final class StoreLock: Sendable {
         while true {
             switch try attempt.take() {
             case .taken(let file, let isWritable):
-                descriptor = Mutex(file)
+                descriptor = ConditionMutex(file)
                 self.isWritable = isWritable
                 announce()
                 return

@@ -5,8 +5,8 @@
 //   0        4                    4 + n
 //   | status | message, n bytes   |        n <= ASHLAR_DAEMON_MESSAGE_BYTES_MAX, to the end of file
 //
-// 1. The parent never waits for a dead daemon: only the daemon holds the writing end (close-on-exec),
-//    so that its death is an end of file.
+// 1. The parent never waits for a dead daemon: only the daemon holds the writing end (it is closed
+//    in programs that it starts), so that its death is an end of file.
 // 2. One write of at most PIPE_BUF bytes: a report arrives whole or not at all.
 
 #define _GNU_SOURCE

@@ -8,7 +8,6 @@
 /// 2. The pool keeps at most `keptBytesMax` bytes that nobody uses. It does not bound the buffers in
 ///    use: whoever takes them does.
 /// 3. A used buffer holds what its last holder left in it: nothing is zeroed.
-import Synchronization
 
 /// The pool. Any thread. Buffers may outlive it.
 public final class BufferPool: Sendable {
@@ -106,10 +105,10 @@ private final class BufferShelf: Sendable {
         var keptMax: Int
     }
 
-    private let state: Mutex<State>
+    private let state: ConditionMutex<State>
 
     init(keptMax: Int) {
-        state = Mutex(State(keptMax: keptMax))
+        state = ConditionMutex(State(keptMax: keptMax))
     }
 
     deinit {

@@ -1,6 +1,7 @@
 /// State that can be reached only under its lock, with conditions to wait for.
 ///
-/// `Synchronization.Mutex` has no condition variable; this is a pthread mutex with one or several.
+/// A pthread mutex with condition variables. `Synchronization.Mutex` has none; and ThreadSanitizer,
+/// which knows pthreads and not that lock, sees races wherever it is used.
 ///
 /// Invariants:
 /// 1. The state is only touched between lock and unlock: it leaves `withLock` only by what the

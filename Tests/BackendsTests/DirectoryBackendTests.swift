@@ -128,7 +128,8 @@ final class DirectoryBackendTests: XCTestCase {
     // MARK: faults
 
     private func faulty(
-        _ faults: Fault<SystemCall>..., body: (DirectoryBackend, FaultPlan<SystemCall>) throws -> Void
+        _ faults: Fault<SystemCall>...,
+        body: (DirectoryBackend, FaultPlan<SystemCall>) throws -> Void
     ) throws {
         let temporary = try TemporaryDirectory()
         let plan = FaultPlan<SystemCall>()

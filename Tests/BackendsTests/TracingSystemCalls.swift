@@ -1,11 +1,10 @@
 import Platform
-import Synchronization
 
 /// Real system calls, with the changing ones written down as text.
 final class TracingSystemCalls: SystemCalls {
     private let base = LinuxSystemCalls()
-    private let lines = Mutex<[String]>([])
-    private let paths = Mutex<[Descriptor: String]>([:])
+    private let lines = ConditionMutex<[String]>([])
+    private let paths = ConditionMutex<[Descriptor: String]>([:])
 
     var changes: [String] { lines.withLock { $0 } }
 

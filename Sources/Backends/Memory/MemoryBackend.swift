@@ -11,12 +11,11 @@
 ///
 /// One lock protects everything: it is made to be right, not to be fast.
 import Platform
-import Synchronization
 
 public final class MemoryBackend: Backend {
     public let location = "memory"
     public let isReadOnly: Bool
-    let state: Mutex<MemoryState>
+    let state: ConditionMutex<MemoryState>
 
     private static let filesMax: UInt64 = 1 << 20
 
@@ -28,7 +27,7 @@ public final class MemoryBackend: Backend {
     }
 
     init(state: consuming sending MemoryState, isReadOnly: Bool) {
-        self.state = Mutex(state)
+        self.state = ConditionMutex(state)
         self.isReadOnly = isReadOnly
     }
 

@@ -1,5 +1,4 @@
 import Platform
-import Synchronization
 
 /// One open file of a memory backend.
 final class MemoryFile: BackendFile {

@@ -1,5 +1,5 @@
 /// What was done to a backend, in order, with all bytes: to be replayed up to any point.
-import Synchronization
+import Platform
 
 /// One change that succeeded. Handles are numbered as they were opened.
 public enum RecordedOperation: Equatable, Sendable {
@@ -20,8 +20,8 @@ public enum RecordedOperation: Equatable, Sendable {
 
 /// The operations of one or more recording backends. Any thread.
 public final class BackendRecording: Sendable {
-    private let recorded = Mutex<[RecordedOperation]>([])
-    private let handles = Mutex(0)
+    private let recorded = ConditionMutex<[RecordedOperation]>([])
+    private let handles = ConditionMutex(0)
 
     public init() {}
 

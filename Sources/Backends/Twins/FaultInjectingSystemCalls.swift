@@ -1,7 +1,6 @@
 /// System calls that fail as planned, or transfer less than asked: shows what the directory backend
 /// and the store lock make of the kernel's answers.
 import Platform
-import Synchronization
 
 /// The calls of `SystemCalls`, by the names of the manual.
 public enum SystemCall: String, CaseIterable, Sendable {
@@ -15,7 +14,7 @@ public enum SystemCall: String, CaseIterable, Sendable {
 public final class FaultInjectingSystemCalls: SystemCalls {
     public let base: any SystemCalls
     public let plan: FaultPlan<SystemCall>
-    private let paths = Mutex<[Descriptor: String]>([:])
+    private let paths = ConditionMutex<[Descriptor: String]>([:])
 
     public init(_ base: any SystemCalls = LinuxSystemCalls(), plan: FaultPlan<SystemCall>) {
         self.base = base

@@ -1,6 +1,5 @@
 /// Which calls are to fail, for tests: shared by the fault-injecting twins.
 import Platform
-import Synchronization
 
 /// One fault: the `firstCall`-th matching call fails, and perhaps all that follow.
 public struct Fault<Operation: Hashable & Sendable>: Sendable {
@@ -55,7 +54,7 @@ public final class FaultPlan<Operation: Hashable & Sendable>: Sendable {
         var struck = 0
     }
 
-    private let state = Mutex(State())
+    private let state = ConditionMutex(State())
 
     public init(_ faults: [Fault<Operation>] = []) {
         for fault in faults { add(fault) }

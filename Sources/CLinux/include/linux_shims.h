@@ -45,10 +45,12 @@ int ashlar_syncfs(int fd);
 // MARK: names
 
 // Renames and fails with EEXIST where `to` is there already.
-int ashlar_rename_exclusive(int from_directory, const char *from, int to_directory, const char *to);
+int ashlar_rename_exclusive(int from_directory, const char *from, int to_directory,
+                            const char *to);
 
 // Swaps two names in one step.
-int ashlar_rename_exchange(int from_directory, const char *from, int to_directory, const char *to);
+int ashlar_rename_exchange(int from_directory, const char *from, int to_directory,
+                           const char *to);
 
 // MARK: locks
 
@@ -61,7 +63,7 @@ enum ashlar_lock_kind {
     ASHLAR_LOCK_EXCLUSIVE = 2,
 };
 
-// Sets the lock of the description without waiting; EAGAIN or EACCES when another one is in the way.
+// Sets the lock of the description without waiting; EAGAIN or EACCES when another is in the way.
 // ASHLAR_LOCK_NONE gives it up for every descriptor of the description.
 int ashlar_ofd_lock(int fd, int kind);
 
