@@ -1,7 +1,7 @@
 // Mounting, remounting and unmounting.
 //
-// Root mounts by mount(2) itself: libfuse's way knows neither relatime nor lazytime, and says why it
-// failed on standard error only. Where that is not permitted, fusermount3 does it (by libfuse).
+// Root mounts by mount(2) itself: libfuse's way knows neither relatime nor lazytime, and says why
+// it failed on standard error only. Where that is not permitted, fusermount3 does it (by libfuse).
 #include "internal.h"
 
 #include <errno.h>

@@ -6,11 +6,12 @@
 //  - INIT's reply: libfuse 3.14 copies the flags it knows from `conn->want` (and forgets
 //    FUSE_PARALLEL_DIROPS and FUSE_HANDLE_KILLPRIV even of those). The whole set is written here
 //    instead, from what the kernel offered, so that one function (`flags_for`) is the policy.
-//  - FUSE_HANDLE_KILLPRIV_V2: the kernel then tells by request whether set-id bits go (WRITE, SETATTR)
-//    and asks no GETXATTR security.capability before each write. libfuse masks those request flags
-//    away, so they are taken from the raw request: it is read and served by the same thread.
-//  - FUSE_SETXATTR_EXT: says when setting an ACL clears setgid; the request's layout depends on it, so
-//    SETXATTR is parsed from the raw request, whatever this libfuse believes the layout to be.
+//  - FUSE_HANDLE_KILLPRIV_V2: the kernel then tells by request whether set-id bits go (WRITE,
+//    SETATTR) and asks GETXATTR security.capability once a file instead of before each write.
+//    libfuse masks those request flags away, so they are taken from the raw request: it is read
+//    and served by the same thread.
+//  - FUSE_SETXATTR_EXT: says when setting an ACL clears setgid; the request's layout depends on it,
+//    so SETXATTR is parsed from the raw request, whatever this libfuse believes the layout to be.
 //  - STATX (protocol 7.39) is turned into the GETATTR that it extends: same body, longer reply.
 #include "internal.h"
 
@@ -27,13 +28,14 @@ _Thread_local struct request_extra current_request;
 static uint64_t flags_for(const AshlarFuseSession *session) {
     uint64_t wanted = FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_DONT_MASK |
         FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |
-        FUSE_POSIX_ACL | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_NO_OPEN_SUPPORT |
+        FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_NO_OPEN_SUPPORT |
         FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA | FUSE_HANDLE_KILLPRIV_V2 |
         FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
     // Absent on purpose: FUSE_ATOMIC_O_TRUNC (without OPEN nobody would truncate),
     // FUSE_AUTO_INVAL_DATA (one writer: the kernel sees every change), FUSE_POSIX_LOCKS and
     // FUSE_FLOCK_LOCKS (the kernel's own never block the daemon), splice, and
     // FUSE_HANDLE_KILLPRIV (would take set-id bits from root's writes as well).
+    if (session->options.access_lists) wanted |= FUSE_POSIX_ACL;
     if (session->options.writeback_cache) wanted |= FUSE_WRITEBACK_CACHE;
     return wanted & session->init_offered;
 }

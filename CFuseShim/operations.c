@@ -269,8 +269,8 @@ static void on_ioctl(
     fuse_reply_err(request, ENOTTY);
 }
 
-// Absent, and thereby ENOSYS: access (default_permissions), create (MKNOD costs the same one request
-// and opens nothing), flush, getlk, setlk and flock (the kernel's own), bmap, poll.
+// Absent, and thereby ENOSYS: access (default_permissions), create (MKNOD costs the same one
+// request and opens nothing), flush, getlk, setlk and flock (the kernel's own), bmap, poll.
 const struct fuse_lowlevel_ops ashlar_fuse_operations = {
     .init = on_init,
     .lookup = on_lookup,

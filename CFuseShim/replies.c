@@ -1,5 +1,5 @@
-// Replies, and the buffers they are built in. Bodies are the kernel's own structures, laid out here:
-// fuse_reply_buf() sends them as they are.
+// Replies, and the buffers they are built in. Bodies are the kernel's own structures, laid out
+// here: fuse_reply_buf() sends them as they are.
 #include "internal.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 // The life of a session: its loop, the ways in which it ends, and notifications.
 //
-// libfuse's multi-threaded loop waits in sem_wait() while its workers read, and looks at its exit flag
-// whenever that returns. Only a signal makes it return from outside, and a signal sent to the process
-// may well hit another thread. So signals just post a semaphore; a thread of ours (the ender) wakes up,
-// ends the mount, and then interrupts the loop's thread until it is out.
+// libfuse's multi-threaded loop waits in sem_wait() while its workers read, and looks at its exit
+// flag whenever that returns. Only a signal makes it return from outside, and a signal sent to the
+// process may well hit another thread. So signals just post a semaphore; a thread of ours (the
+// ender) wakes up, ends the mount, and then interrupts the loop's thread until it is out.
 #include "internal.h"
 
 #include <errno.h>
@@ -136,8 +136,9 @@ static bool loop_ends_within(AshlarFuseSession *session, long milliseconds) {
     return atomic_load(&session->loop_ended);
 }
 
-/// What processes wrote through mappings is in the kernel only, and the workers still serve its writes.
-/// For FUSE syncfs() starts them but does not wait: so we wait until nothing is left to answer.
+/// What processes wrote through mappings is in the kernel only, and the workers still serve its
+/// writes. For FUSE syncfs() starts them but does not wait: so we wait until nothing is left to
+/// answer.
 static void flush_kernel(AshlarFuseSession *session) {
     if (!ashlar_fuse_is_mounted(session)) return;
     int root = open(session->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

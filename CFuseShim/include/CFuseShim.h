@@ -61,6 +61,8 @@ typedef struct {
     bool allow_other;
     bool clone_fd;
     bool writeback_cache;
+    /// POSIX access control lists, checked by the kernel.
+    bool access_lists;
     bool debug;
     /// SIGTERM, SIGINT and SIGHUP end the loop; one session of a process may ask for that.
     bool handle_signals;
@@ -144,8 +146,8 @@ typedef struct {
 
 // MARK: sessions (session.c, mounting.c)
 
-/// Makes a session that is not mounted; NULL with `*error` set. `context` goes to every callback and
-/// must outlive the session.
+/// Makes a session that is not mounted; NULL with `*error` set. `context` goes to every callback
+/// and must outlive the session.
 AshlarFuseSession *_Nullable ashlar_fuse_session_new(
     const AshlarFuseOptions *options, void *context, int *error);
 /// Mounts: by mount(2), or by fusermount3 where that is not permitted. 0 or errno.
@@ -154,11 +156,11 @@ int ashlar_fuse_session_mount(AshlarFuseSession *session);
 /// asked (ASHLAR_FUSE_END_REQUESTED), or the loop failed (-errno). The connection is closed then:
 /// whoever still uses the mount gets ENOTCONN.
 int ashlar_fuse_session_run(AshlarFuseSession *session);
-/// Ends the loop as SIGTERM would: unmounts if nobody uses the mount, else has the kernel write back
-/// what it still holds, and leaves. Any thread; returns at once.
+/// Ends the loop as SIGTERM would: unmounts if nobody uses the mount, else has the kernel write
+/// back what it still holds, and leaves. Any thread; returns at once.
 void ashlar_fuse_session_request_exit(AshlarFuseSession *session);
-/// Detaches the mount if it still is at its mountpoint (whatever else was mounted there since stays).
-/// 0 or errno.
+/// Detaches the mount if it still is at its mountpoint (whatever else was mounted there since
+/// stays). 0 or errno.
 int ashlar_fuse_session_unmount(AshlarFuseSession *session);
 /// Frees the session; its loop must have ended. Leaves a mount that was not unmounted dead.
 void ashlar_fuse_session_destroy(AshlarFuseSession *session);
@@ -167,8 +169,8 @@ uint64_t ashlar_fuse_session_count(const AshlarFuseSession *session, uint32_t op
 /// Changes the flags of a mounted filesystem (mount -o remount). 0 or errno.
 int ashlar_fuse_remount(const char *mountpoint, uint32_t mount_flags);
 
-/// Drops a cached name; `name` ends with a NUL that `length` does not count. 0 or errno. Blocks while
-/// a request on that directory is under way: never call it from a callback.
+/// Drops a cached name; `name` ends with a NUL that `length` does not count. 0 or errno. Blocks
+/// while a request on that directory is under way: never call it from a callback.
 int ashlar_fuse_invalidate_entry(
     AshlarFuseSession *session, uint64_t parent, const void *name, size_t length);
 /// Drops cached attributes and pages: offset < 0 attributes only; length 0 up to the end. As above.
@@ -209,8 +211,8 @@ size_t ashlar_fuse_append_entry_plus(
     AshlarFuseRequest *request, void *buffer, size_t capacity, size_t used, const void *name,
     size_t length, uint64_t inode, uint8_t kind, uint64_t next_cookie,
     const AshlarFuseAttributes *_Nullable attributes);
-/// Walks a READDIRPLUS reply: the inode counted by the entry at `*position` (0: none), which is moved
-/// behind that entry. Call it while `*position` is less than the reply's length.
+/// Walks a READDIRPLUS reply: the inode counted by the entry at `*position` (0: none), which is
+/// moved behind that entry. Call it while `*position` is less than the reply's length.
 uint64_t ashlar_fuse_next_counted_inode(const void *buffer, size_t *position);
 
 // MARK: callbacks, implemented in Swift (Sources/Mount). Names are not NUL-terminated by contract.

@@ -42,6 +42,11 @@ public struct MountOptions: Sendable {
     /// The kernel collects writes, and owns sizes and modification times of what it holds. Off: its
     /// writes could then meet a full store only after they were acknowledged.
     public var writebackCache = false
+    /// POSIX access control lists (`acl`). They cost a request for each file that somebody who is not
+    /// its owner walks over, and the root directory's is asked for at each walk from there: that inode
+    /// exists before INIT is answered, and the kernel (seen on 6.18.44) never keeps its list. Without
+    /// (`noacl`): EOPNOTSUPP, and no such requests.
+    public var accessControlLists = true
     /// How long the kernel may believe names (absent ones, too) and attributes. Long is safe: there is
     /// one writer, all of whose changes go through the kernel, and a notifier for the others.
     public var entryTimeoutSeconds: Double = 86_400
@@ -73,7 +78,7 @@ extension MountOptions {
                 var shim = AshlarFuseOptions(
                     source: source, mountpoint: mountpoint, mount_flags: flags.rawValue,
                     allow_other: allowOther, clone_fd: cloneFileDescriptor,
-                    writeback_cache: writebackCache, debug: debug,
+                    writeback_cache: writebackCache, access_lists: accessControlLists, debug: debug,
                     handle_signals: handlesSignals, threads_max: min(max(maxThreads, 1), 1024),
                     idle_threads_max: min(max(maxIdleThreads, 1), 1024),
                     entry_timeout_nanoseconds: Self.nanoseconds(entryTimeoutSeconds),

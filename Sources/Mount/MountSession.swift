@@ -46,7 +46,7 @@ public final class MountSession: @unchecked Sendable {
             filesystem: filesystem,
             synchronizesNames: !options.flags.isDisjoint(with: [
                 .synchronous, .directorySynchronous,
-            ]))
+            ]), hasAccessLists: options.accessControlLists)
         var code: Int32 = 0
         let context = Unmanaged.passUnretained(handler).toOpaque()
         let session = options.withShimOptions { ashlar_fuse_session_new(&$0, context, &code) }

@@ -41,6 +41,7 @@ extension RequestHandler {
         default: return fail(request, .invalid)
         }
         answer(request) { () throws(FileError) in
+            try checkSupport(ofAttribute: name)
             try filesystem.setExtendedAttribute(
                 name, of: inode, to: value, mode, clearsSetGroup: clearsSetGroup)
         }
@@ -51,7 +52,8 @@ extension RequestHandler {
         capacity: Int
     ) {
         replyAttributeBytes(request, capacity: capacity) { () throws(FileError) in
-            try filesystem.extendedAttribute(name, of: inode)
+            try checkSupport(ofAttribute: name)
+            return try filesystem.extendedAttribute(name, of: inode)
         }
     }
 
@@ -65,6 +67,7 @@ extension RequestHandler {
         _ request: OpaquePointer, _ name: UnsafeRawBufferPointer, of inode: InodeNumber
     ) {
         answer(request) { () throws(FileError) in
+            try checkSupport(ofAttribute: name)
             try filesystem.removeExtendedAttribute(name, of: inode)
         }
     }

@@ -9,12 +9,17 @@ final class RequestHandler: Sendable {
     let filesystem: any FilesystemOperations
     /// Of a mount with `dirsync` or `sync`: the kernel leaves that to the filesystem.
     private let synchronizesNames: Bool
+    /// Of a mount with `acl`.
+    private let hasAccessLists: Bool
     private let bytesRead = Atomic<UInt64>(0)
     private let bytesWritten = Atomic<UInt64>(0)
 
-    init(filesystem: any FilesystemOperations, synchronizesNames: Bool) {
+    init(
+        filesystem: any FilesystemOperations, synchronizesNames: Bool, hasAccessLists: Bool
+    ) {
         self.filesystem = filesystem
         self.synchronizesNames = synchronizesNames
+        self.hasAccessLists = hasAccessLists
     }
 
     var transferred: (read: UInt64, written: UInt64) {
@@ -102,6 +107,11 @@ final class RequestHandler: Sendable {
         } catch {
             fail(request, error)
         }
+    }
+
+    /// Lists that the kernel does not enforce must not be stored: they would promise something.
+    func checkSupport(ofAttribute name: UnsafeRawBufferPointer) throws(FileError) {
+        if !hasAccessLists, name.starts(with: "system.posix_acl_".utf8) { throw .notSupported }
     }
 
     private func settleNames() throws(FileError) {

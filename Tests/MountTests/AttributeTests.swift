@@ -124,6 +124,24 @@ final class AttributeTests: MountTestCase {
         XCTAssertEqual(try System.status(path).st_mode & 0o2000, 0)
     }
 
+    func testWithoutAccessLists() throws {
+        let plain = try MountedVolume { $0.accessControlLists = false }
+        defer { plain.finish() }
+        let path = plain.file("a")
+        try System.writeFile(path, [1])
+        let list = "system.posix_acl_access"
+        let nobody: [UInt8] = [255, 255, 255, 255]
+        let value: [UInt8] =
+            [2, 0, 0, 0, 1, 0, 6, 0] + nobody + [4, 0, 4, 0] + nobody + [32, 0, 4, 0] + nobody
+        assertFails(EOPNOTSUPP) { try System.setAttribute(path, list, value) }
+        assertFails(EOPNOTSUPP) { _ = try System.getAttribute(path, list) }
+        try System.setAttribute(path, "user.a", [1])
+        let walks = try plain.requests {
+            XCTAssertEqual(try asNobody("for i in 1 2 3 4 5; do test -e \(path); done"), 0)
+        }
+        XCTAssertNil(walks.counts[.getxattr])
+    }
+
     func testUsage() throws {
         var usage = statvfs()
         try System.check(statvfs(volume.path, &usage))
