@@ -88,7 +88,9 @@ final class StoreLockTests: XCTestCase {
         let lock = try StoreLock(storePath: store.path, mode: .exclusive)
         let child = try spawnSleeper()
         lock.release()
-        _ = try StoreLock(storePath: store.path, mode: .exclusive)
+        // The child's copies are closed a moment after its maker has gone on.
+        _ = try StoreLock(
+            storePath: store.path, mode: .exclusive, waitNanoseconds: 20_000_000_000)
         kill(child, SIGKILL)
         var status: Int32 = 0
         XCTAssertEqual(waitpid(child, &status, 0), child)
