@@ -17,12 +17,14 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
     static let commandBytesMax = 256
 
     /// This process.
-    static func current(mode: StoreLockMode, command: String?) -> LockHolder {
+    static func current(
+        mode: StoreLockMode, command: String?, sinceSeconds: Int64
+    ) -> LockHolder {
         let processID = getpid()
         return LockHolder(
             processID: processID, host: hostName(),
             command: printable((command ?? commandLine()).utf8),
-            sinceSeconds: wallClock().seconds,
+            sinceSeconds: sinceSeconds,
             startedTicks: startTicks(of: processID) ?? 0, mode: mode)
     }
 

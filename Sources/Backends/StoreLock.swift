@@ -26,6 +26,8 @@ public final class StoreLock: Sendable {
     public let mode: StoreLockMode
     private let path: String
     private let command: String?
+    /// When the lock was taken: a daemon that announces itself anew has had it since then.
+    private let sinceSeconds: Int64
     private let systemCalls: any SystemCalls
     /// nil when released.
     private let descriptor: ConditionMutex<Descriptor?>
@@ -58,6 +60,7 @@ public final class StoreLock: Sendable {
             switch try attempt.take() {
             case .taken(let file, let isWritable):
                 descriptor = ConditionMutex(file)
+                sinceSeconds = wallClock().seconds
                 self.isWritable = isWritable
                 announce()
                 return
@@ -90,7 +93,9 @@ public final class StoreLock: Sendable {
     /// parent's. The lock does not depend on it, so that failure is not reported.
     public func announce() {
         guard isWritable else { return }
-        let text = Array(LockHolder.current(mode: mode, command: command).text.utf8)
+        let holder = LockHolder.current(
+            mode: mode, command: command, sinceSeconds: sinceSeconds)
+        let text = Array(holder.text.utf8)
         descriptor.withLock { file in
             guard let file else { return }
             _ = try? text.withUnsafeBufferPointer { (bytes) throws(Errno) in
