@@ -13,6 +13,12 @@ extension Compressor {
     /// an entropy coder less than 1 % to win (Shannon's entropy is at least Rényi's second, here
     /// 8 - log2 1.05 bits). Always false below 4 KiB.
     ///
+    /// It takes about 12 µs for 1 MiB where it says true, 2 where it says false. On a kernel package
+    /// (modules, images, an archive), its headers and an .xz file, in blocks of 32 KiB and 1 MiB, it
+    /// was wrong about 1 of 16,000: a block that does not compress (less than 2 % with zstd:1) and
+    /// was not recognised. Level 1 needs 0.1 ms for such a MiB, level 9 eight, level 19 a hundred:
+    /// it is the high levels that win.
+    ///
     /// What it cannot see is repetition of random bytes, which in a store are mostly one chunk.
     public static func looksIncompressible(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count >= 4096 else { return false }

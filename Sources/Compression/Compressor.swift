@@ -10,8 +10,8 @@
 
 import CZstd
 
-/// One zstd compression context: 0.3 MB at level 1 to some 100 MB at level 19 for the biggest
-/// chunks, kept between calls.
+/// One zstd compression context, kept between calls: 0.6 MB after level 1, 1.3 after 3, 13 after 9,
+/// 18 (of 1 MiB) to 85 (of 16 MiB) after 19 with libzstd 1.5.4. It does not shrink by itself.
 public final class Compressor {
     private let context: OpaquePointer
     private var level = 0
