@@ -39,17 +39,10 @@ func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
-let arguments: Target.Dependency = .product(
-    name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
     name: "ashlar",
-    products: [
-        .executable(name: "ashlar", targets: ["ashlar"]),
-        .executable(name: "fsck.ashlar", targets: ["fsck"]),
-    ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     ],
@@ -66,7 +59,7 @@ let package = Package(
         layer("Platform", ["CLinux", system]),
         layer("FileModel", []),
         // L2: ports
-        layer("Metadata", ["CRocksDB", "Platform"]),
+        layer("Metadata", ["CRocksDB"]),
         layer("Backends", ["Platform"]),
         // L3: stages
         layer("Chunking", ["CKernels", "DiskFormat"]),
@@ -75,6 +68,7 @@ let package = Package(
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // tests, by layer
+        suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("PlatformTests", ["Platform"]),
         suite("BackendsTests", ["Backends", "Platform"]),
         suite("MetadataTests", ["Metadata", "Platform"]),

@@ -67,7 +67,8 @@ public struct ChunkerParameters: Equatable, Sendable {
         minimumBytes > 0 && minimumBytes <= meanBytes && meanBytes <= maximumBytes
             && ChunkerParameters.meanBytesRange.contains(meanBytes)
             && maximumBytes <= ChunkerParameters.maximumBytesLimit
-            && tableID == 1 && zeroRunMinimumBytes >= 64
+            && tableID == 1
+            && (64...ChunkerParameters.maximumBytesLimit).contains(zeroRunMinimumBytes)
             && (algorithm == .fixed || (minimumBytes >= 64 && strictMask & looseMask == looseMask))
     }
 
