@@ -29,25 +29,25 @@ final class ByteCodingTests: XCTestCase {
         }
     }
 
-    func testLongFormsAndOverflowsAreRefused() {
+    func testLongFormsAndOverflowsAreRefused() throws {
         let refused: [[UInt8]] = [
             [0x80, 0x00], [0xff], [],
             [UInt8](repeating: 0xff, count: 10),
             [UInt8](repeating: 0x80, count: 9) + [0x02],
         ]
         for bytes in refused {
-            bytes.withUnsafeBytes { raw in
+            try bytes.withUnsafeBytes { raw in
                 var reader = ByteReader(raw, "test")
                 XCTAssertThrowsError(try reader.variable("value"), "\(bytes)")
             }
         }
     }
 
-    func testCountsThatCannotBeThereAreRefused() {
+    func testCountsThatCannotBeThereAreRefused() throws {
         var writer = ByteWriter()
         writer.variable(1 << 60)
         writer.zeros(100)
-        writer.bytes.withUnsafeBytes { raw in
+        try writer.bytes.withUnsafeBytes { raw in
             var reader = ByteReader(raw, "test")
             XCTAssertThrowsError(try reader.itemCount(itemBytes: 8, "items"))
             var second = ByteReader(raw, "test")
