@@ -69,6 +69,7 @@ let package = Package(
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
+        suite("HouseTests", []),
         suite("PlatformTests", ["Platform"]),
         suite("BackendsTests", ["Backends", "Platform"]),
         suite("MetadataTests", ["Metadata", "Platform"]),

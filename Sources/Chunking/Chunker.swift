@@ -1,4 +1,4 @@
-/// Where files are cut into chunks.
+/// # Chunking: where files are cut into chunks
 ///
 /// Words: a *cut* is a piece, data or zeros; a *candidate* is a position whose gear hash has no bit
 /// of a mask; a *segment* is what lies between two runs of zeros.

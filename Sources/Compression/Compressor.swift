@@ -1,4 +1,4 @@
-/// Compressing and restoring the bodies of records.
+/// # Compression: compressing and restoring the bodies of records
 ///
 /// Words: a *frame* is one zstd frame with its content size and without zstd's checksum (the record
 /// around it has one of its own); its *content* is the raw bytes.

@@ -1,4 +1,6 @@
-/// Names chunks: the digest of their bytes, or of a tag and their bytes.
+/// # Hashing: names of chunks
+///
+/// A name is the digest of the bytes, or of a tag and the bytes.
 ///
 /// Words: *algorithm*, the store's hash; *domain*, what the bytes are (data, recipe, tree), whose
 /// tag keeps the domains' names apart; *name*, the 32 bytes of the digest.
