@@ -65,11 +65,14 @@ let package = Package(
         layer("Chunking", ["CKernels", "DiskFormat"]),
         layer("Hashing", ["COpenSSL", "DiskFormat"]),
         layer("Compression", ["CZstd", "DiskFormat"]),
+        // L4: composition
+        layer("Trees", ["DiskFormat"]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
+        suite("TreesTests", ["Trees", "DiskFormat", "Hashing"]),
         suite("PlatformTests", ["Platform"]),
         suite("BackendsTests", ["Backends", "Platform"]),
         suite("MetadataTests", ["Metadata", "Platform"]),

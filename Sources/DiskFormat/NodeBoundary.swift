@@ -4,11 +4,13 @@ import CKernels
 /// rewrites a few nodes and equal lists have equal nodes whatever their history.
 ///
 /// The rule, for each level with its own salt: a node ends behind the entry with which it has at
-/// least `minimumBytes` and for which `XXH3-64(entry, seed: salt) & mask == 0`; or before the entry
-/// with which it would exceed `maximumBytes`; or with the list. (The idea is that of content-defined
-/// chunking, applied to entries: Noms' "prolly trees"; FastCDC's minimum and maximum.)
+/// least `minimumBytes` and for which `XXH3-64(entry, seed: salt) & mask == 0`; or behind the entry
+/// with which it reaches `maximumBytes`; or with the list. So only the list's last nodes depend on
+/// anything but their own entries. (The idea is that of content-defined chunking, applied to
+/// entries: Noms' "prolly trees"; FastCDC's minimum and maximum.)
 public enum NodeBoundary {
-    /// Entries' bytes in a node, its 8-byte head excluded.
+    /// Entries' bytes in a node, its 8-byte head excluded. A node exceeds the maximum by less than
+    /// its last entry.
     public static let minimumBytes = 16 << 10
     public static let maximumBytes = 64 << 10
     /// One entry in 512 of ~36 bytes (recipes), in 128 of ~130 bytes (directories): nodes of about
@@ -21,6 +23,7 @@ public enum NodeBoundary {
         _ entry: UnsafeRawBufferPointer, nodeBytes: Int, level: UInt8, domain: ChunkDomain
     ) -> Bool {
         guard nodeBytes >= minimumBytes else { return false }
+        if nodeBytes >= maximumBytes { return true }
         let salt = 0x6173_686c_6172 << 16 | UInt64(domain.rawValue) << 8 | UInt64(level)
         let mask = domain == .recipe ? recipeMask : treeMask
         return ashlar_xxh3_64(entry.baseAddress, entry.count, salt) & mask == 0
