@@ -65,6 +65,7 @@ let package = Package(
         layer("Chunking", ["CKernels", "DiskFormat"]),
         layer("Hashing", ["COpenSSL", "DiskFormat"]),
         layer("Compression", ["CZstd", "DiskFormat"]),
+        layer("Packs", ["DiskFormat", "Backends"]),
         // L4: composition
         layer("Trees", ["DiskFormat"]),
         // L6: faces
@@ -79,6 +80,7 @@ let package = Package(
         suite("ChunkingTests", ["Chunking", "CKernels", "DiskFormat"]),
         suite("HashingTests", ["Hashing", "DiskFormat"]),
         suite("CompressionTests", ["Compression", "DiskFormat"]),
+        suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17

@@ -1,0 +1,80 @@
+/// Ends a pack: table, trailer, and twice a synchronisation.
+import Backends
+import DiskFormat
+
+extension PackWriter {
+    /// Writes the table and the trailer and makes all durable; returns the sealed pack's bytes.
+    /// The records are made durable before the trailer is written, so that a valid trailer proves
+    /// that they were. A pack that is sealed already is left alone. Fails like `appendAll` and
+    /// `synchronize`; `resumeSealing` may then seal it at `durablePosition`.
+    @discardableResult
+    public func seal() throws(PackError) -> UInt64 {
+        let isDone = try state.withLock { (state) throws(PackError) -> Bool in
+            if state.isSealed && !state.isBroken { return true }
+            try checkOpen(state)
+            return false
+        }
+        if isDone { return position }
+        if durablePosition < position { try synchronize() }
+        try state.withLock { (state) throws(PackError) in
+            try checkOpen(state)
+            try writeTable(&state)
+            state.isSealed = true
+        }
+        try synchronize()
+        return position
+    }
+
+    private func writeTable(_ state: inout State) throws(PackError) {
+        let offset = state.position
+        let body = PackTable(entries: state.entries).encoded()
+        let count = UInt32(state.entries.count)
+        let trailer = PackTable.encodedTrailer(
+            tableOffset: offset, secret: header.parameters.secret, pack: id)
+        let end = try body.borrowing { (bytes) throws(PackError) -> UInt64 in
+            let record = PendingRecord(
+                kind: .packTable, parts: [bytes], rawBytes: UInt32(bytes.count), itemCount: count,
+                checksum: BodyChecksum(of: bytes))
+            let layout = try layOut([record], from: offset)
+            let end = layout.end + UInt64(trailer.count)
+            do throws(BackendError) {
+                try write([record], layout, trailer: trailer, at: offset)
+                // Gives back what was reserved and not used.
+                if isPreallocated { try file.truncate(to: end) }
+            } catch {
+                state.isBroken = true
+                throw .backend(error, pack: id)
+            }
+            return end
+        }
+        state.position = end
+    }
+
+    /// Ends a pack that its writer could not: cuts what lies behind `validEnd`, and seals it.
+    ///
+    /// - Parameter validEnd: where the last record that counts ends (or 4096 for none): after an
+    ///   unclean end that of the last valid commit. A table whose trailer is missing is replaced.
+    /// - Returns: the sealed pack's bytes.
+    /// - Throws: `sealed` for a pack with a valid trailer, `format` where `validEnd` lies within a
+    ///   record or behind the end.
+    @discardableResult
+    public static func resumeSealing(
+        _ id: PackID, in backend: any Backend, expecting store: StoreIdentity?, validEnd: UInt64
+    ) throws(PackError) -> UInt64 {
+        let reader = try PackReader(id, in: backend, expecting: store)
+        try checkWritable(reader.header.parameters.features, id)
+        if try reader.tableOffset() != nil { throw .sealed(pack: id) }
+        let (entries, end) = try reader.entries(upTo: validEnd)
+        let file: any BackendFile
+        do throws(BackendError) {
+            file = try backend.openFile(id.fileName, writable: true)
+            try file.truncate(to: end)
+        } catch {
+            throw .backend(error, pack: id)
+        }
+        let writer = PackWriter(
+            header: reader.header, backend: backend, file: file, isPreallocated: false,
+            state: State(entries: entries, position: end))
+        return try writer.seal()
+    }
+}
