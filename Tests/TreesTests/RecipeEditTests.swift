@@ -149,4 +149,39 @@ final class RecipeEditTests: XCTestCase {
         XCTAssertEqual(try Edit.build(Array(model[0..<5]), in: store), result.root)
         XCTAssertLessThan(store.readCount, 12)
     }
+
+    /// A hole put in right behind a node that ends with a hole joins it, whichever node that is.
+    func testExtentsMergeOverTheEdgesOfNodes() throws {
+        var random = SeededRandom("RecipeEdges")
+        let store = try MemoryNodeStore()
+        let model = merged(
+            (0..<12_000).map { index in
+                if index % 2 == 0 { return randomExtent(&random) }
+                let length = UInt64.random(in: 1...9000, using: &random)
+                return index % 4 == 1 ? .hole(length: length) : .zeros(length: length)
+            })
+        let root = try XCTUnwrap(try Edit.build(model, in: store))
+        guard case .inner(let level, let children) = try Reader(store: store).node(root) else {
+            return XCTFail("expected an inner node")
+        }
+        XCTAssertEqual(level, 1)
+        let total = length(model)
+        var edge: UInt64 = 0
+        for child in children {
+            for extent in [Extent.hole(length: 5), .zeros(length: 5)] {
+                let edited = try Edit.apply(
+                    [.init(range: edge..<edge, extents: [extent])], to: root, length: total,
+                    in: store)
+                var expected: [Extent] = []
+                var offset: UInt64 = 0
+                for old in model {
+                    if offset == edge { expected.append(extent) }
+                    expected.append(old)
+                    offset += old.length
+                }
+                XCTAssertEqual(edited.root, try Edit.build(merged(expected), in: store))
+            }
+            edge += child.measure
+        }
+    }
 }
