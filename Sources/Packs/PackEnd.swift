@@ -1,5 +1,6 @@
 /// How a pack ends, as far as records tell.
 public struct PackEnd: Equatable, Sendable {
+    /// What lies behind the last valid record.
     public enum Tail: Equatable, Sendable {
         /// Nothing lies behind the last record.
         case none
@@ -15,8 +16,10 @@ public struct PackEnd: Equatable, Sendable {
     public var offset: UInt64
     /// The file's bytes.
     public var fileBytes: UInt64
+    /// What lies behind `offset`.
     public var tail: Tail
 
+    /// From its parts.
     public init(offset: UInt64, fileBytes: UInt64, tail: Tail) {
         self.offset = offset
         self.fileBytes = fileBytes

@@ -31,7 +31,8 @@ extension PackReader {
         return damaged
     }
 
-    /// Verifies every byte of the record at `offset`: header, body, all frames, padding.
+    /// Verifies every byte of the record at `offset`: header, body, all frames, padding. Of an
+    /// optional record of an unknown kind, the body's checksum is unknown too and is passed over.
     public func verifyRecord(at offset: UInt64) throws(PackError) {
         let header = try header(at: offset)
         if header.kind == .superChunk {
@@ -39,10 +40,11 @@ extension PackReader {
             guard try verifyFrames(at: offset, prefix: prefix).isEmpty else {
                 throw .format(.checksum("frame"), pack: id, offset: offset)
             }
-        } else {
+        } else if header.kind != nil {
             _ = try readRecord(at: offset)
         }
         let used = UInt64(RecordHeader.byteCount) + UInt64(header.storedBytes)
+        guard used < header.recordBytes else { return }
         let padding = try read(
             at: offset + used, count: header.recordBytes - used, of: offset)
         guard padding.allSatisfy({ $0 == 0 }) else {

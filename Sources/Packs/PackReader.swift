@@ -8,6 +8,7 @@ import Synchronization
 
 /// An open pack. See the file's head.
 public final class PackReader: Sendable {
+    /// Which pack: by its file's name, and by its header where that is intact.
     public let id: PackID
     /// The pack's header; of a salvaged pack, one made of what the caller knew.
     public let header: PackHeader

@@ -4,7 +4,9 @@
 /// 1. A range is reported as damaged only when something valid lies behind it: a record, or the
 ///    trailer, which proves that what came before it was durable. Otherwise it is the torn tail.
 /// 2. Records, damaged ranges and the end adjoin: together they cover the file from the start.
-/// 3. Memory is one window, whatever the pack's size; a step reads each byte at most once more.
+/// 3. Memory is one window, whatever the pack's size. A search begins with a small one and doubles
+///    it, so that damage at every other record costs little more than one at the end; candidates
+///    are judged within the window, so that a body full of magics costs no reads.
 ///
 /// Threads: a value of one thread.
 import DiskFormat
@@ -20,8 +22,9 @@ public struct PackScanner {
         case end(PackEnd)
     }
 
-    /// Bytes read at once while searching for a record.
-    static let windowBytes: UInt64 = 256 << 10
+    /// Bytes read at once while searching for a record: at first, and at most.
+    static let firstWindowBytes: UInt64 = 4 << 10
+    static let windowBytesMax: UInt64 = 256 << 10
     /// Bytes passed over at once where the medium cannot be read.
     static let unreadableStepBytes: UInt64 = 4096
 
@@ -94,8 +97,9 @@ public struct PackScanner {
         let step = UInt64(DiskFormat.recordAlignmentBytes)
         // From `start` itself: to learn whether it can be read at all.
         var place = start
+        var window = PackScanner.firstWindowBytes
         while place < limit {
-            let count = min(PackScanner.windowBytes, limit - place)
+            let count = min(window, limit - place)
             if let found = try search(place, count) {
                 position = found
                 return .damaged(start..<found)
@@ -103,6 +107,7 @@ public struct PackScanner {
             if place + count == limit { break }
             // A header may span two windows.
             place += count - (UInt64(RecordHeader.byteCount) - step)
+            window = min(2 * window, PackScanner.windowBytesMax)
         }
         if isSealed {
             position = limit
@@ -139,21 +144,24 @@ public struct PackScanner {
         return nil
     }
 
-    private mutating func searchReadable(
+    private func searchReadable(
         _ place: UInt64, _ count: UInt64
     ) throws(PackError) -> UInt64? {
         let window = try reader.read(at: place, count: count, of: place)
-        let last = window.count - RecordHeader.byteCount
-        guard last >= 0 else { return nil }
-        for offset in stride(from: 0, through: last, by: DiskFormat.recordAlignmentBytes) {
-            let isCandidate = window.borrowing { bytes in
-                guard let base = bytes.baseAddress else { return false }
-                return RecordHeader.looksLikeHeader(base + offset)
+        return window.borrowing { bytes in
+            let last = bytes.count - RecordHeader.byteCount
+            guard last >= 0, let base = bytes.baseAddress else { return nil }
+            for index in stride(from: 0, through: last, by: DiskFormat.recordAlignmentBytes)
+            where RecordHeader.looksLikeHeader(base + index) {
+                let offset = place + UInt64(index)
+                let candidate = UnsafeRawBufferPointer(rebasing: bytes[index...])
+                guard
+                    let header = try? RecordHeader(candidate, key: reader.key, offset: offset),
+                    header.recordBytes <= limit - offset
+                else { continue }
+                return offset
             }
-            guard isCandidate else { continue }
-            let candidate = place + UInt64(offset)
-            if try validHeader(at: candidate) != nil { return candidate }
+            return nil
         }
-        return nil
     }
 }

@@ -28,7 +28,9 @@ public final class PackWriter: Sendable {
         var isSealed = false
     }
 
+    /// Which pack this is.
     public let id: PackID
+    /// As written at the pack's beginning.
     public let header: PackHeader
     let backend: any Backend
     let file: any BackendFile

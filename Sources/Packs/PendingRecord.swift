@@ -2,7 +2,9 @@ import DiskFormat
 
 /// A record about to be appended. Borrows its body: valid as long as the buffers of `parts` are.
 public struct PendingRecord {
+    /// What the body is.
     public var kind: RecordHeader.Kind
+    /// As in the record's header.
     public var flags: RecordHeader.Flags
     /// Codec of a commit's body; 0 for super-chunks.
     public var codec: UInt8
@@ -17,6 +19,7 @@ public struct PendingRecord {
     /// Of a super-chunk's prefix; of the whole body of every other kind.
     public var checksum: BodyChecksum
 
+    /// A record of these parts; `checksum` is computed by the caller, on its own threads.
     public init(
         kind: RecordHeader.Kind, flags: RecordHeader.Flags = [], codec: UInt8 = 0,
         parts: [UnsafeRawBufferPointer], rawBytes: UInt32, frameCount: UInt16 = 0,

@@ -143,19 +143,54 @@ final class DamageTests: XCTestCase {
     }
 
     func testSearchCrossesWindows() throws {
-        var generator = SeededGenerator()
-        for _ in 0..<12 {
-            let memory = MemoryBackend()
-            let writer = try makeWriter(memory)
-            // So that the next header falls around the border of a window.
-            let length = (256 << 10) - 48 - Int.random(in: 0...12, using: &generator) * 8
-            let first = try writer.append(commit: [UInt8](repeating: 0x41, count: length))
-            let second = try writer.append(commit: [1])
-            var bytes = try contents(memory)
-            bytes[Int(first)] ^= 0x80
-            let scan = try ScanResult(try openA(try backend(with: bytes)))
-            XCTAssertEqual(scan.offsets, [second], "body of \(length) bytes")
-            XCTAssertEqual(scan.damaged, [first..<second])
+        // Windows of 4 KiB, doubled up to 256 KiB, overlapping by what a header may need.
+        var border = 0
+        for window in [4, 8, 16, 32, 64, 128, 256, 256].map({ $0 << 10 }) {
+            border += window - 40
+            for distance in stride(from: border - 64, through: border + 64, by: 8) {
+                let memory = MemoryBackend()
+                let writer = try makeWriter(memory)
+                let first = try writer.append(
+                    commit: [UInt8](repeating: 0x41, count: distance - 48))
+                let second = try writer.append(commit: [1])
+                XCTAssertEqual(second - first, UInt64(distance))
+                let file = try memory.openFile(packOne.fileName, writable: true)
+                try [UInt8(0)].withUnsafeBytes { try file.write([$0], at: first) }
+                let scan = try ScanResult(try openA(memory))
+                XCTAssertEqual(scan.offsets, [second], "\(distance) bytes apart")
+                XCTAssertEqual(scan.damaged, [first..<second])
+            }
+        }
+    }
+
+    func testUnknownOptionalRecordsAreSkippedByLength() throws {
+        let memory = MemoryBackend()
+        let writer = try makeWriter(memory)
+        try writer.append(commit: [1])
+        let place = writer.position
+        let key = RecordHeader.Key(secret: parametersA.secret, pack: packOne)
+        let checksum = BodyChecksum(low: 0, high: 0)
+        for isOptional in [true, false] {
+            var header = RecordHeader(
+                kind: .filler, flags: isOptional ? .optional : [], storedBytes: 5, rawBytes: 0,
+                bodyChecksum: checksum)
+            header.kindByte = 99
+            let record = header.encoded(key: key, offset: place) + [1, 2, 3, 4, 5, 0, 0, 0]
+            let known = RecordHeader(
+                kind: .filler, storedBytes: 0, rawBytes: 0,
+                bodyChecksum: [UInt8]().withUnsafeBytes { BodyChecksum(of: $0) })
+            let next = place + header.recordBytes
+            let bytes =
+                try contents(memory) + record + known.encoded(key: key, offset: next)
+            let reader = try openA(try backend(with: bytes))
+            let scan = try ScanResult(reader)
+            if isOptional {
+                XCTAssertEqual(scan.offsets, [headerEnd, place, next])
+                XCTAssertNoThrow(try reader.verifyRecord(at: place))
+                assertThrows(try reader.readRecord(at: place), isFormat)
+            } else {
+                XCTAssertEqual(scan.damaged, [place..<next])
+            }
         }
     }
 
