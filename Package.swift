@@ -63,6 +63,7 @@ let package = Package(
         layer("Backends", ["Platform"]),
         // L3: stages
         layer("Chunking", ["CKernels", "DiskFormat"]),
+        layer("ChunkIndex", ["DiskFormat"]),
         layer("Hashing", ["COpenSSL", "DiskFormat"]),
         layer("Compression", ["CZstd", "DiskFormat"]),
         layer("Packs", ["DiskFormat", "Backends"]),
@@ -74,6 +75,7 @@ let package = Package(
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
         suite("TreesTests", ["Trees", "DiskFormat", "Hashing"]),
+        suite("ChunkIndexTests", ["ChunkIndex", "DiskFormat"]),
         suite("PlatformTests", ["Platform"]),
         suite("BackendsTests", ["Backends", "Platform"]),
         suite("MetadataTests", ["Metadata", "Platform"]),

@@ -121,7 +121,9 @@ public struct SuperChunkPrefix: Equatable, Sendable {
         let codec = try reader.u8("frame codec")
         try reader.expectZeros(7, "reserved")
         let checksum = try BodyChecksum(from: &reader, "frame checksum")
-        guard raw > 0, codec <= 1, codec != 0 || stored == raw else { throw reader.bad("frame codec") }
+        guard raw > 0, codec <= 1, codec != 0 || stored == raw else {
+            throw reader.bad("frame codec")
+        }
         return Frame(storedBytes: stored, rawBytes: raw, codec: codec, checksum: checksum)
     }
 

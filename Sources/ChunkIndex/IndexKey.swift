@@ -1,0 +1,59 @@
+import DiskFormat
+
+/// # ChunkIndex: where each chunk lies and how often it is owned
+///
+/// Purpose: the keys and values by which a store's index says what it knows of chunks. The index is
+/// derived: everything here can be made anew from the packs, and is thrown away rather than mended.
+///
+/// Words: a *place* is one stored copy of a chunk: pack, record, frame, offset within the raw frame.
+/// A chunk is *dead since checkpoint n* when its count fell to 0 while n was the newest; it stays
+/// hittable until it is condemned.
+///
+/// The whole keyspace; numbers big-endian, so that keys order as numbers do:
+///
+///     'C' name (32)                      ChunkRecord
+///     'Z' checkpoint u64, name (32)      (empty) a chunk that was dead since then, when last seen
+///     'P' pack number u32                PackID: writer u64, sequence u64 (little-endian)
+///
+/// Volumes add their own keys behind other first bytes ('D', 'E', 'I', 'S'): docs/ARCHITECTURE.md.
+///
+/// Threads: all types are values; any thread.
+public enum IndexKey {
+    public static let chunkPrefix = UInt8(ascii: "C")
+    public static let deadPrefix = UInt8(ascii: "Z")
+    public static let packPrefix = UInt8(ascii: "P")
+
+    /// Key of a chunk's record.
+    public static func chunk(_ name: ChunkName) -> [UInt8] {
+        [chunkPrefix] + name.bytes
+    }
+
+    /// The name in a chunk's key; nil for other keys.
+    public static func chunkName(_ key: UnsafeRawBufferPointer) -> ChunkName? {
+        guard key.count == 1 + ChunkName.byteCount, key[0] == chunkPrefix else { return nil }
+        return ChunkName(UnsafeRawBufferPointer(rebasing: key[1...]))
+    }
+
+    /// Key of a note that the chunk was dead since `checkpoint`: in order of checkpoints.
+    public static func dead(since checkpoint: UInt64, _ name: ChunkName) -> [UInt8] {
+        var key: [UInt8] = [deadPrefix]
+        withUnsafeBytes(of: checkpoint.bigEndian) { key.append(contentsOf: $0) }
+        return key + name.bytes
+    }
+
+    /// The parts of such a key; nil for other keys.
+    public static func deadChunk(
+        _ key: UnsafeRawBufferPointer
+    ) -> (checkpoint: UInt64, name: ChunkName)? {
+        guard key.count == 9 + ChunkName.byteCount, key[0] == deadPrefix else { return nil }
+        let checkpoint = UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
+        return (checkpoint, ChunkName(UnsafeRawBufferPointer(rebasing: key[9...])))
+    }
+
+    /// Key of a pack's entry. Packs are numbered in each index anew: 4 bytes instead of 16 a place.
+    public static func pack(_ number: UInt32) -> [UInt8] {
+        var key: [UInt8] = [packPrefix]
+        withUnsafeBytes(of: number.bigEndian) { key.append(contentsOf: $0) }
+        return key
+    }
+}
