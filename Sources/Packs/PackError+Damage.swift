@@ -1,3 +1,4 @@
+// Tells damage of a place, which a walk goes around, from errors that end it.
 import Backends
 import DiskFormat
 import Glibc

@@ -1,3 +1,4 @@
+// What a writer is handed: a body in parts, and what its header says of it. Borrowed, not copied.
 import DiskFormat
 
 /// A record about to be appended. Borrows its body: valid as long as the buffers of `parts` are.

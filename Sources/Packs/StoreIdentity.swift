@@ -1,3 +1,4 @@
+// Guards against packs that were copied in from another store.
 import DiskFormat
 
 /// What tells one store's packs from another's.
