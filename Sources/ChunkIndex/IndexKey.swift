@@ -1,5 +1,3 @@
-import DiskFormat
-
 /// # ChunkIndex: where each chunk lies and how often it is owned
 ///
 /// Purpose: the keys and values by which a store's index says what it knows of chunks. The index is
@@ -18,6 +16,9 @@ import DiskFormat
 /// Volumes add their own keys behind other first bytes ('D', 'E', 'I', 'S'): docs/ARCHITECTURE.md.
 ///
 /// Threads: all types are values; any thread.
+import DiskFormat
+
+/// The keys of the index, made and taken apart. See the head of the file for the keyspace.
 public enum IndexKey {
     public static let chunkPrefix = UInt8(ascii: "C")
     public static let deadPrefix = UInt8(ascii: "Z")

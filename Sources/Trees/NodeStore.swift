@@ -1,5 +1,3 @@
-import DiskFormat
-
 /// # Trees: recipes, directories and tables as Merkle lists
 ///
 /// Purpose: builds, edits and reads the lists that files and directories consist of, whatever keeps
@@ -17,6 +15,9 @@ import DiskFormat
 ///    hostile list cannot make a reader run forever.
 ///
 /// Threads: readers and builders belong to one thread; any number of them work side by side.
+import DiskFormat
+
+/// What keeps the nodes of lists: a store of chunks, or a dictionary in tests.
 public protocol NodeStore {
     /// The verified bytes of a node.
     func readNode(_ name: ChunkName, domain: ChunkDomain) throws(TreeError) -> [UInt8]
