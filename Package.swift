@@ -66,6 +66,7 @@ let package = Package(
         layer("ChunkIndex", ["DiskFormat"]),
         layer("Hashing", ["COpenSSL", "DiskFormat"]),
         layer("Compression", ["CZstd", "DiskFormat"]),
+        layer("SuperChunks", ["DiskFormat", "Platform"]),
         layer("Packs", ["DiskFormat", "Backends"]),
         // L4: composition
         layer("Trees", ["DiskFormat"]),
@@ -82,6 +83,8 @@ let package = Package(
         suite("ChunkingTests", ["Chunking", "CKernels", "DiskFormat"]),
         suite("HashingTests", ["Hashing", "DiskFormat"]),
         suite("CompressionTests", ["Compression", "DiskFormat"]),
+        suite(
+            "SuperChunksTests", ["SuperChunks", "DiskFormat", "Platform", "Compression"]),
         suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
