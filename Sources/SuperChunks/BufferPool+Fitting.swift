@@ -1,3 +1,4 @@
+// Where buffers of unusual sizes come from.
 import Platform
 
 extension BufferPool {

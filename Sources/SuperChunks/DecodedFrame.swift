@@ -1,3 +1,4 @@
+// What reading ends with, and what the cache keeps.
 import DiskFormat
 import Platform
 

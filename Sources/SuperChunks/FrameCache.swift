@@ -1,3 +1,4 @@
+// The cache in front of packs and codec: one load for all askers, a bound in bytes.
 import Platform
 
 /// Keeps decoded frames, bounded in bytes; what was not used for longest goes first.

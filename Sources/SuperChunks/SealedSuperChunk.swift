@@ -1,3 +1,4 @@
+// What a builder hands to the writer of packs.
 import DiskFormat
 import Platform
 

@@ -1,3 +1,4 @@
+// From gathered chunks to the body of a record: one frame after the other is compressed.
 import DiskFormat
 import Glibc
 import Platform

@@ -1,3 +1,4 @@
+// Gathering chunks until there are enough for a super-chunk.
 import DiskFormat
 import Platform
 
@@ -35,9 +36,8 @@ public final class SuperChunkBuilder: @unchecked Sendable {
     ///   - frameBytesMax: raw bytes of a frame; `rawBytesMax` or more means one frame.
     ///   - pool: where buffers come from, best with `rawBytesMax` as the size of each.
     ///   - verifies: whether `close` restores every compressed frame and compares it. Off by
-    ///     default: it costs a decompression of all that is written (about a third of the time of
-    ///     zstd level 1), and what it guards against, a fault in the codec or in memory, scrub
-    ///     finds too, later. For stores whose memory is not trusted, and for rewriting old data,
+    ///     default: it decompresses all that is written, on the path of every writer, and what it
+    ///     guards against, a fault in the codec or in memory, scrub finds too, later. For stores whose memory is not trusted, and for rewriting old data,
     ///     whose source is deleted afterwards, it is worth its price.
     public init(
         domainIsMetadata: Bool, rawBytesMax: Int, frameBytesMax: Int, pool: BufferPool,

@@ -1,3 +1,4 @@
+// The errors of this module, of reading and of closing.
 import DiskFormat
 
 /// What can be wrong with a super-chunk that is read, or with one that is about to be written.

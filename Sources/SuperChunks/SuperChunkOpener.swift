@@ -1,3 +1,4 @@
+// Reading: from bytes nobody vouches for to verified frames.
 import DiskFormat
 import Platform
 

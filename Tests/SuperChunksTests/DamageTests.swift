@@ -1,3 +1,4 @@
+// Hostile bytes lead to the right error, and damage stays in its frame.
 import DiskFormat
 import Platform
 import XCTest

@@ -1,3 +1,4 @@
+// Bounds, order of eviction, single flight, and all of it under threads.
 import Platform
 import Synchronization
 import XCTest

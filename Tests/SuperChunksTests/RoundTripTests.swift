@@ -1,3 +1,4 @@
+// What a builder takes comes back, by every way there is.
 import DiskFormat
 import Platform
 import XCTest

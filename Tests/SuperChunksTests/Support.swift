@@ -1,3 +1,4 @@
+// Codecs, chunks and frames for these tests, and the seed they are made from.
 import Compression
 import DiskFormat
 import Foundation
