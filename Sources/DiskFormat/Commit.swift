@@ -113,6 +113,8 @@ public struct Commit: Equatable, Sendable {
                 if flags & 1 == 0 { throw reader.bad("unknown section") }
                 continue
             }
+            // No writer marks a section of this version optional: one form for equal commits.
+            guard flags == 0 else { throw reader.bad("flags of a known section") }
             try read(known, &inner)
             try inner.expectEnd()
         }

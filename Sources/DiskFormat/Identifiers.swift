@@ -71,13 +71,14 @@ public struct PackID: Hashable, Comparable, Sendable, CustomStringConvertible {
         "\(UniqueID.hexadecimal(writer))-\(UniqueID.hexadecimal(sequence))"
     }
 
-    /// From `description`'s form.
+    /// From `description`'s form, and no other: two names for one pack would be two files.
     public init?(text: some StringProtocol) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].utf8.count == 16, parts[1].utf8.count == 16,
             let writer = UInt64(parts[0], radix: 16), let sequence = UInt64(parts[1], radix: 16)
         else { return nil }
         self.init(writer: writer, sequence: sequence)
+        guard description == text else { return nil }
     }
 
     /// The name of the pack's file within a store.
