@@ -145,7 +145,8 @@ public enum LinkedInodesNode: Equatable, Sendable {
         var reader = ByteReader(bytes, "linked inodes node")
         let head = try NodeHead(from: &reader)
         guard head.kind == .linkedInodes, head.entryCount > 0,
-            Int(head.entryCount) <= reader.remaining / InodeImage.encodedBytesMin
+            head.level > 0
+                || Int(head.entryCount) <= reader.remaining / InodeImage.encodedBytesMin
         else { throw reader.bad("head") }
         if head.level == 0 {
             var images: [InodeImage] = []
