@@ -64,6 +64,7 @@ let package = Package(
         // L3: stages
         layer("Chunking", ["CKernels", "DiskFormat"]),
         layer("ChunkIndex", ["DiskFormat"]),
+        layer("NamespaceIndex", ["DiskFormat"]),
         layer("Hashing", ["COpenSSL", "DiskFormat"]),
         layer("Compression", ["CZstd", "DiskFormat"]),
         layer("SuperChunks", ["DiskFormat", "Platform"]),
@@ -77,6 +78,7 @@ let package = Package(
         suite("HouseTests", []),
         suite("TreesTests", ["Trees", "DiskFormat", "Hashing"]),
         suite("ChunkIndexTests", ["ChunkIndex", "DiskFormat"]),
+        suite("NamespaceIndexTests", ["NamespaceIndex", "DiskFormat"]),
         suite("PlatformTests", ["Platform"]),
         suite("BackendsTests", ["Backends", "Platform"]),
         suite("MetadataTests", ["Metadata", "Platform"]),

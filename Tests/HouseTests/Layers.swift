@@ -13,7 +13,8 @@ enum Layers {
         ["DiskFormat", "Platform", "FileModel", "Telemetry"],
         ["Metadata", "Backends"],
         [
-            "WriteBuffers", "Chunking", "Hashing", "ChunkIndex", "SuperChunks", "Compression",
+            "WriteBuffers", "Chunking", "Hashing", "ChunkIndex", "NamespaceIndex", "SuperChunks",
+            "Compression",
             "Packs",
         ],
         ["Pipeline", "Reclaim", "Trees"],
