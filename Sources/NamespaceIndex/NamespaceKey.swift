@@ -11,8 +11,6 @@
 ///     'I' volume u32, inode u64                      InodeRecord
 ///     'D' volume u32, parent u64, cookie u64         NameRecord
 ///     'E' volume u32, inode u64, offset u64          PieceRecord: what lies on top of the content
-///     'U' volume u32, inode u64                      (empty) changed since the last checkpoint
-///     'N' volume u32, parent u64, cookie u64         name: changed since the last checkpoint
 ///
 /// Invariants:
 /// 1. A cookie names at most one entry of a directory. The entries whose names hash alike have
@@ -29,8 +27,6 @@ public enum NamespaceKey {
         case inode = 0x49
         case name = 0x44
         case piece = 0x45
-        case changedInode = 0x55
-        case changedName = 0x4e
     }
 
     public static func volume(_ volume: UInt32) -> [UInt8] {
@@ -57,14 +53,6 @@ public enum NamespaceKey {
     /// Of all pieces of an inode.
     public static func pieces(_ volume: UInt32, inode: UInt64) -> [UInt8] {
         append(inode, to: prefix(.piece, volume))
-    }
-
-    public static func changedInode(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
-        append(inode, to: prefix(.changedInode, volume))
-    }
-
-    public static func changedName(_ volume: UInt32, parent: UInt64, cookie: UInt64) -> [UInt8] {
-        append(cookie, to: append(parent, to: prefix(.changedName, volume)))
     }
 
     /// Of everything of a family, or of one volume's.
@@ -97,12 +85,12 @@ public enum NamespaceKey {
         return UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
     }
 
-    /// The inode of an inode's or changed inode's key.
+    /// The inode of an inode's key.
     public static func inodeNumber(_ key: UnsafeRawBufferPointer) -> UInt64? {
         words(key, 1)?[0]
     }
 
-    /// Parent and cookie of a name's or changed name's key, or inode and offset of a piece's.
+    /// Parent and cookie of a name's key, or inode and offset of a piece's.
     public static func pair(_ key: UnsafeRawBufferPointer) -> (UInt64, UInt64)? {
         words(key, 2).map { ($0[0], $0[1]) }
     }
