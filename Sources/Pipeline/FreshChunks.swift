@@ -1,0 +1,46 @@
+import ChunkIndex
+import DiskFormat
+import SuperChunks
+
+/// A chunk that was laid since the last commit was applied.
+struct FreshChunk {
+    var rawBytes: UInt32
+    var domain: ChunkDomain
+    var places: [ChunkPlace] = []
+    /// Which commit will vouch for it: the first of its generation or later.
+    var generation: UInt64
+    /// Of recipe nodes: the names that they own, each as often as it is listed.
+    var children: [ChunkName] = []
+}
+
+/// What is on its way between a caller and the packs: chunks in open super-chunks, and those that
+/// were appended but are not in the index yet.
+struct LayingState {
+    /// Super-chunks that take chunks: one of data, one of metadata.
+    var data: SuperChunkBuilder?
+    var metadata: SuperChunkBuilder?
+    /// In which super-chunk a chunk waits that is not appended yet.
+    var open: [ChunkName: SuperChunkBuilder] = [:]
+    /// The owned names of recipe nodes that wait in `open`.
+    var openChildren: [ChunkName: [ChunkName]] = [:]
+    /// Super-chunks that workers are closing.
+    var closing: Set<ObjectIdentifier> = []
+    var fresh: [ChunkName: FreshChunk] = [:]
+    /// Dead chunks that were hit in this generation of checkpoints and in the one before.
+    var hitsOnDead: Set<ChunkName> = []
+    var earlierHitsOnDead: Set<ChunkName> = []
+    /// Chunks about to be condemned: not hit any more.
+    var condemning: Set<ChunkName> = []
+    /// Set once, by the first failed write: nothing is written after it.
+    var failure: StoreError?
+
+    /// Whether a chunk is on its way, and need not be laid again.
+    func knows(_ name: ChunkName) -> Bool {
+        open[name] != nil || fresh[name] != nil
+    }
+
+    mutating func takeBuilder(isMetadata: Bool) -> SuperChunkBuilder? {
+        defer { if isMetadata { metadata = nil } else { data = nil } }
+        return isMetadata ? metadata : data
+    }
+}
