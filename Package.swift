@@ -69,8 +69,8 @@ let package = Package(
         layer("Compression", ["CZstd", "DiskFormat"]),
         layer("SuperChunks", ["DiskFormat", "Platform"]),
         layer("Packs", ["DiskFormat", "Backends"]),
-        // L4: composition
         layer("Trees", ["DiskFormat"]),
+        // L4: composition
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // tests, by layer

@@ -11,6 +11,8 @@
 ///     'I' volume u32, inode u64                      InodeRecord
 ///     'D' volume u32, parent u64, cookie u64         NameRecord
 ///     'E' volume u32, inode u64, offset u64          PieceRecord: what lies on top of the content
+///     'O' volume u32, inode u64                      (empty) an orphan: no name, but in use when
+///                                                    last committed
 ///
 /// Invariants:
 /// 1. A cookie names at most one entry of a directory. The entries whose names hash alike have
@@ -27,6 +29,7 @@ public enum NamespaceKey {
         case inode = 0x49
         case name = 0x44
         case piece = 0x45
+        case orphan = 0x4f
     }
 
     public static func volume(_ volume: UInt32) -> [UInt8] {
@@ -35,6 +38,10 @@ public enum NamespaceKey {
 
     public static func inode(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
         append(inode, to: prefix(.inode, volume))
+    }
+
+    public static func orphan(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
+        append(inode, to: prefix(.orphan, volume))
     }
 
     public static func name(_ volume: UInt32, parent: UInt64, cookie: UInt64) -> [UInt8] {
@@ -85,7 +92,7 @@ public enum NamespaceKey {
         return UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
     }
 
-    /// The inode of an inode's key.
+    /// The inode of an inode's or an orphan's key.
     public static func inodeNumber(_ key: UnsafeRawBufferPointer) -> UInt64? {
         words(key, 1)?[0]
     }

@@ -1,21 +1,25 @@
 import DiskFormat
 
-/// An inode: its image, and the cookie of its only name, by which the name is found in its parent
-/// (0 for linked inodes, orphans and the root).
+/// An inode: its image, the cookie of its only name, by which the name is found in its parent (0 for
+/// linked inodes, orphans and the root), and how many pieces lie on top of its content.
 ///
-///     cookie u64 · InodeImage
+///     cookie u64 · pieces (variable) · InodeImage
 public struct InodeRecord: Equatable, Sendable {
     public var cookie: UInt64
+    /// 0: the content is what the image's key says, and no piece need be looked for.
+    public var pieceCount: UInt64
     public var image: InodeImage
 
-    public init(cookie: UInt64, image: InodeImage) {
+    public init(cookie: UInt64, pieceCount: UInt64 = 0, image: InodeImage) {
         self.cookie = cookie
+        self.pieceCount = pieceCount
         self.image = image
     }
 
     public func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingBytes: 160)
         writer.u64(cookie)
+        writer.variable(pieceCount)
         image.write(to: &writer)
         return writer.bytes
     }
@@ -23,6 +27,7 @@ public struct InodeRecord: Equatable, Sendable {
     public init(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
         var reader = ByteReader(bytes, "inode record")
         cookie = try reader.u64("cookie")
+        pieceCount = try reader.variable("pieces")
         image = try InodeImage(from: &reader)
         try reader.expectEnd()
     }

@@ -14,12 +14,11 @@ enum Layers {
         ["Metadata", "Backends"],
         [
             "WriteBuffers", "Chunking", "Hashing", "ChunkIndex", "NamespaceIndex", "SuperChunks",
-            "Compression",
-            "Packs",
+            "Compression", "Packs", "Trees",
         ],
-        ["Pipeline", "Reclaim", "Trees"],
+        ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking"],
-        ["Mount", "Server"],
+        ["Mount", "Control", "Server"],
         ["ashlar", "fsck"],
     ]
 
