@@ -13,6 +13,8 @@
 ///     'E' volume u32, inode u64, offset u64          PieceRecord: what lies on top of the content
 ///     'O' volume u32, inode u64                      (empty) an orphan: no name, but in use when
 ///                                                    last committed
+///     'R' volume u32, inode u64                      level u8, node (32): the tree, at the newest
+///                                                    checkpoint, of a directory that ended since
 ///
 /// Invariants:
 /// 1. A cookie names at most one entry of a directory. The entries whose names hash alike have
@@ -30,6 +32,7 @@ public enum NamespaceKey {
         case name = 0x44
         case piece = 0x45
         case orphan = 0x4f
+        case released = 0x52
     }
 
     public static func volume(_ volume: UInt32) -> [UInt8] {
@@ -38,6 +41,10 @@ public enum NamespaceKey {
 
     public static func inode(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
         append(inode, to: prefix(.inode, volume))
+    }
+
+    public static func released(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
+        append(inode, to: prefix(.released, volume))
     }
 
     public static func orphan(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {

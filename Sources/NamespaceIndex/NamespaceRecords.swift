@@ -188,3 +188,29 @@ public struct VolumeRecord: Equatable, Sendable {
         try reader.expectEnd()
     }
 }
+
+/// The tree of a directory that ended since the newest checkpoint: what the next one lets go.
+///
+///     level u8 · node (32)
+public struct ReleasedTreeRecord: Equatable, Sendable {
+    public var root: NodeReference
+
+    public init(root: NodeReference) {
+        self.root = root
+    }
+
+    public func encoded() -> [UInt8] {
+        var writer = ByteWriter(reservingBytes: 33)
+        writer.u8(root.level)
+        writer.name(root.name)
+        return writer.bytes
+    }
+
+    public init(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
+        var reader = ByteReader(bytes, "released tree record")
+        let level = try reader.u8("level")
+        guard level <= NodeReference.levelMax else { throw reader.bad("level") }
+        root = NodeReference(name: try reader.name("node"), level: level)
+        try reader.expectEnd()
+    }
+}

@@ -1,0 +1,124 @@
+// Who commits, and who waits for it.
+import FileModel
+import Pipeline
+import Platform
+
+/// Orders the commits of a store: one at a time, shared by all who wait, and at intervals by itself.
+///
+/// Any thread. A commit runs on the thread of the first who asks; those who ask while it runs wait
+/// for the next one, since theirs may have come after its cut.
+final class Committer: Sendable {
+    private struct State {
+        var begun: UInt64 = 0
+        var ended: UInt64 = 0
+        var isRunning = false
+        var failure: FileError?
+    }
+
+    private let state = ConditionMutex(State())
+    private let space: SpaceGuard
+    /// Makes one commit; set once, before use.
+    private let perform = ConditionMutex<(@Sendable () throws(FileError) -> Void)?>(nil)
+
+    init(space: SpaceGuard) {
+        self.space = space
+    }
+
+    func setWork(_ work: (@Sendable () throws(FileError) -> Void)?) {
+        perform.withLock { $0 = work }
+    }
+
+    /// Returns when a commit is durable whose cut came after this call.
+    func commit() throws(FileError) {
+        let target = state.withLock { $0.begun + 1 }
+        while true {
+            let leads = state.wait(
+                until: { $0.ended >= target || !$0.isRunning },
+                then: { state -> Bool in
+                    guard state.ended < target else { return false }
+                    state.isRunning = true
+                    state.begun += 1
+                    return true
+                })
+            guard leads else { break }
+            run()
+        }
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+    }
+
+    private func run() {
+        var failure: FileError?
+        if let work = perform.withLock({ $0 }) {
+            do throws(FileError) {
+                try work()
+            } catch {
+                failure = error
+            }
+        } else {
+            failure = .readOnly
+        }
+        state.withLock { state in
+            state.isRunning = false
+            state.ended = state.begun
+            state.failure = failure
+        }
+        state.broadcast()
+    }
+
+    /// Refuses when so many more bytes may not find room when they are stored.
+    func reserve(_ byteCount: Int) throws(FileError) {
+        try space.reserve(byteCount)
+    }
+}
+
+/// Keeps writers from promising what the medium may not take (DESIGN §3.9): new bytes are taken
+/// while the space above the store's reserve exceeds what is buffered, uncompressed, by a margin.
+final class SpaceGuard: Sendable {
+    private struct State {
+        /// Bytes that may still be taken before the medium is asked again.
+        var allowance: Int64 = 0
+        var askedNanoseconds: UInt64 = 0
+    }
+
+    private static let intervalNanoseconds: UInt64 = 200_000_000
+    private static let stepBytes: Int64 = 64 << 20
+
+    private let store: ChunkStore
+    private let state = ConditionMutex(State())
+    private let buffered: ConditionMutex<(@Sendable () -> Int)?> = ConditionMutex(nil)
+
+    init(store: ChunkStore) {
+        self.store = store
+    }
+
+    /// Tells how much is buffered.
+    func setBuffered(_ count: @escaping @Sendable () -> Int) {
+        buffered.withLock { $0 = count }
+    }
+
+    func reserve(_ byteCount: Int) throws(FileError) {
+        let isAllowed = state.withLock { state -> Bool in
+            let isRecent =
+                monotonicNanoseconds() - state.askedNanoseconds < SpaceGuard.intervalNanoseconds
+            guard isRecent, state.allowance >= Int64(byteCount) else { return false }
+            state.allowance -= Int64(byteCount)
+            return true
+        }
+        if isAllowed { return }
+        let free: Int64
+        do throws(StoreError) {
+            let space = try store.space()
+            free =
+                Int64(clamping: space.availableBytes) - Int64(clamping: store.reserveBytes)
+                - Int64(buffered.withLock { $0 }?() ?? 0)
+        } catch {
+            throw .io
+        }
+        guard free >= Int64(byteCount), free > 0 else { throw .noSpace }
+        state.withLock { state in
+            // Half of what is there, so that several writers together do not take it twice.
+            state.allowance = min(SpaceGuard.stepBytes, free / 2)
+            state.askedNanoseconds = monotonicNanoseconds()
+        }
+    }
+}

@@ -1,0 +1,256 @@
+// A store in use: its volumes, its commits, its checkpoints.
+import DiskFormat
+import FileModel
+import NamespaceIndex
+import Pipeline
+import Platform
+
+/// What a live store tells of itself, for logs.
+public enum LiveStoreEvent: Sendable {
+    /// A commit or checkpoint that nobody waited for has failed.
+    case commitFailed(FileError)
+    case checkpointFailed(FileError)
+    /// Inodes without a name that a crash has left were deleted.
+    case orphansRemoved(count: Int, volume: String)
+}
+
+/// An open store whose volumes are in use. Owns the store: `close` ends both.
+///
+/// Any thread.
+public final class LiveStore: Sendable {
+    /// When commits and checkpoints are due.
+    public struct Timing: Sendable {
+        /// Seconds between commits; what is written becomes durable after at most as long.
+        public var commitSeconds: Double = 5
+        /// A checkpoint is due after so many changed names and inodes, or bytes of commits.
+        public var checkpointChanges = 200_000
+        public var checkpointBytes: UInt64 = 256 << 20
+
+        public init() {}
+    }
+
+    public let store: ChunkStore
+    let options: VolumeOptions
+    private let timing: Timing
+    let committer: Committer
+    let drains: DrainQueue
+    private let space: SpaceGuard
+    private let onEvent: @Sendable (LiveStoreEvent) -> Void
+    private let open: ConditionMutex<[Volume]>
+    private let clock = ConditionMutex<Clock>(Clock())
+    private let ticker: ConditionMutex<PlatformThread?> = ConditionMutex(nil)
+
+    private struct Clock {
+        var isStopping = false
+        var hasEnded = false
+    }
+
+    /// Takes over an open store. Nothing is mounted by it; `volume(named:)` gives what can be.
+    public init(
+        _ store: ChunkStore, options: VolumeOptions, timing: Timing = Timing(),
+        onEvent: @escaping @Sendable (LiveStoreEvent) -> Void = { _ in }
+    ) throws(StoreError) {
+        self.store = store
+        self.options = options
+        self.timing = timing
+        self.onEvent = onEvent
+        space = SpaceGuard(store: store)
+        committer = Committer(space: space)
+        do throws(Errno) {
+            drains = try DrainQueue(
+                limitBytes: options.dirtyBytesMax, workerCount: store.options.workerCount)
+        } catch {
+            throw .threads(code: error.rawValue)
+        }
+        open = ConditionMutex([])
+        let volumes = try openVolumes()
+        open.withLock { $0 = volumes }
+        let drains = drains
+        space.setBuffered { drains.bufferedBytes }
+        committer.setWork { [weak self] () throws(FileError) in
+            guard let self else { throw .readOnly }
+            try self.performCommit()
+        }
+        if !store.isReadOnly, !options.isReadOnly { try startTicker() }
+    }
+
+    private func openVolumes() throws(StoreError) -> [Volume] {
+        try store.volumes().map { number, record in
+            Volume(
+                number: number, record: record, store: store, options: options,
+                committer: committer, drains: drains)
+        }.map { volume throws(StoreError) in
+            try prepare(volume)
+            return volume
+        }
+    }
+
+    /// Brings into memory what a volume needs from the beginning: its root directory, what changed
+    /// since the last checkpoint, and, where it may be written, the end of its orphans.
+    private func prepare(_ volume: Volume) throws(StoreError) {
+        do throws(FileError) {
+            try volume.withNode(RootImage.rootInode) { (_, node) throws(FileError) in
+                // The kernel knows the root from the mount on, and never gives it back.
+                node.lookups += 1
+            }
+            guard !volume.isReadOnly else { return }
+            let orphans = try volume.endOrphans()
+            if orphans > 0 {
+                onEvent(.orphansRemoved(count: orphans, volume: volume.name))
+            }
+        } catch {
+            throw .indexDamaged(.badValue("volume \(volume.name): \(error)"))
+        }
+        let changes = try store.changesSinceCheckpoint()
+        volume.namespace.withLock { space in
+            for change in changes where change.volumeID == volume.volumeID {
+                space.changed.add(change)
+            }
+        }
+    }
+
+    /// The volume of that name; nil when the store has none.
+    public func volume(named name: String) -> Volume? {
+        open.withLock { $0.first { $0.name == name } }
+    }
+
+    public var volumeNames: [String] { open.withLock { $0.map(\.name) } }
+
+    /// Makes everything received so far durable.
+    public func commit() throws(FileError) { try committer.commit() }
+
+    // MARK: commits
+
+    /// One commit of all volumes; on the committer's terms: never two at a time.
+    private func performCommit() throws(FileError) {
+        try commitVolumes(isLast: false, foldsAll: false)
+        if isCheckpointDue { try checkpointVolumes(isLast: false) }
+    }
+
+    private func commitVolumes(isLast: Bool, foldsAll: Bool) throws(FileError) {
+        guard !store.isReadOnly else { throw .readOnly }
+        let volumes = open.withLock { $0 }
+        var sections: [(volume: Volume, cut: Cut, section: VolumeSection)] = []
+        for volume in volumes {
+            let needsInodes = volume.needsInodes && !isLast
+            let cut = volume.cut(isLast: isLast)
+            if cut.isEmpty, !needsInodes {
+                volume.settleEmpty(cut)
+                continue
+            }
+            sections.append((volume, cut, volume.section(of: cut, foldsAll: foldsAll)))
+        }
+        guard !sections.isEmpty else { return }
+        let draft = CommitDraft(
+            volumes: sections.map(\.section.changes), time: Volume.now())
+        do throws(StoreError) {
+            _ = try store.commit(draft)
+        } catch {
+            for (volume, cut, section) in sections { volume.reinstate(cut, section) }
+            throw sections[0].volume.fileError(error)
+        }
+        for (volume, cut, section) in sections { volume.settle(cut, section) }
+    }
+
+    // MARK: checkpoints
+
+    private var isCheckpointDue: Bool {
+        let changes = open.withLock { $0 }.reduce(0) { $0 + $1.changedCount }
+        return changes >= timing.checkpointChanges
+            || store.bytesSinceCheckpoint >= timing.checkpointBytes
+    }
+
+    /// Folds all pieces and writes the trees and roots. The trees are made of the index, which no
+    /// other commit changes meanwhile; operations go on.
+    private func checkpointVolumes(isLast: Bool) throws(FileError) {
+        let volumes = open.withLock { $0 }
+        for volume in volumes { try volume.touchPieced() }
+        try commitVolumes(isLast: isLast, foldsAll: true)
+        var draft = CommitDraft(volumes: [], time: Volume.now())
+        draft.isCheckpoint = true
+        var taken: [(volume: Volume, checkpoint: VolumeCheckpoint)] = []
+        var counts: [ChunkName: Int64] = [:]
+        for volume in volumes {
+            guard let checkpoint = try volume.writeTrees(isLast: isLast, counts: &counts) else {
+                continue
+            }
+            draft.volumes.append(checkpoint.changes)
+            taken.append((volume, checkpoint))
+        }
+        guard !taken.isEmpty else { return }
+        draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
+            .map { CountChange(name: $0.key, change: $0.value) }
+        do throws(StoreError) {
+            _ = try store.commit(draft)
+        } catch {
+            throw taken[0].volume.fileError(error)
+        }
+        for (volume, checkpoint) in taken { volume.settle(checkpoint) }
+    }
+
+    // MARK: the clock
+
+    private func startTicker() throws(StoreError) {
+        do throws(Errno) {
+            let thread = try PlatformThread(name: "commit") { [weak self, clock, timing] in
+                let interval = UInt64(max(0.05, timing.commitSeconds) * 1e9)
+                var due = monotonicNanoseconds() + interval
+                while true {
+                    let isStopping = clock.wait(
+                        deadlineNanoseconds: due, until: { $0.isStopping })
+                    guard !isStopping, let self else { return }
+                    self.tick()
+                    due = monotonicNanoseconds() + interval
+                }
+            }
+            ticker.withLock { $0 = thread }
+        } catch {
+            throw .threads(code: error.rawValue)
+        }
+    }
+
+    private func tick() {
+        for volume in open.withLock({ $0 }) { volume.askKernelToForget() }
+        do throws(FileError) {
+            try committer.commit()
+        } catch {
+            onEvent(.commitFailed(error))
+        }
+    }
+
+    private func stopTicker() {
+        clock.withLock { $0.isStopping = true }
+        clock.broadcast()
+        let thread = ticker.withLock { $0.take() }
+        thread?.join()
+    }
+
+    /// Ends the use: what was received is committed, a checkpoint is written where something changed
+    /// since the last one, and the store is closed. Nobody may use the volumes any more. Idempotent.
+    public func close() throws(FileError) {
+        guard !clock.withLock({ state in
+            defer { state.hasEnded = true }
+            return state.hasEnded
+        }) else { return }
+        stopTicker()
+        var failure: FileError?
+        if !store.isReadOnly, !options.isReadOnly {
+            do throws(FileError) {
+                for volume in open.withLock({ $0 }) { volume.forgetKernel() }
+                try commitVolumes(isLast: false, foldsAll: false)
+                let changes = open.withLock { $0 }.reduce(0) { $0 + $1.changedCount }
+                if changes > 0 { try checkpointVolumes(isLast: true) }
+            } catch {
+                failure = error
+            }
+        }
+        committer.setWork(nil)
+        drains.shutdown()
+        do throws(StoreError) {
+            try store.close()
+        } catch {
+            if failure == nil { failure = .io }
+        }
+        if let failure { throw failure }
+    }
+}

@@ -1,0 +1,123 @@
+// Trees and roots: a volume as it stands in the index, written into the packs.
+import DiskFormat
+import FileModel
+import NamespaceIndex
+import Pipeline
+import Trees
+
+/// What a checkpoint says of a volume.
+struct VolumeCheckpoint {
+    var changes: VolumeChanges
+    /// Directories whose trees are new.
+    var directories: [(inode: UInt64, content: ContentKey)]
+}
+
+extension Volume {
+    /// Names and inodes that the newest checkpoint does not have as they are.
+    var changedCount: Int { namespace.withLock { $0.changed.count } }
+
+    /// Marks the files that have pieces, so that the next commit folds them.
+    func touchPieced() throws(FileError) {
+        var inodes: [UInt64] = []
+        try scanIndex(prefix: NamespaceKey.prefix(.piece, number)) { key, _ in
+            if let (inode, _) = NamespaceKey.pair(key), inodes.last != inode {
+                inodes.append(inode)
+            }
+            return true
+        }
+        for inode in inodes {
+            do throws(FileError) {
+                let (node, _) = try content(of: inode)
+                namespace.withLock { $0.markDirty(node) }
+            } catch {
+                // Ended, and not committed yet.
+                guard error == .stale else { throw error }
+            }
+        }
+    }
+
+    /// Writes the trees of all directories that changed since the newest checkpoint, bottom-up, and
+    /// a root. Reads the index only, which must hold every change that `changed` names. nil: nothing
+    /// changed.
+    func writeTrees(
+        isLast: Bool, counts: inout [ChunkName: Int64]
+    ) throws(FileError) -> VolumeCheckpoint? {
+        let (changed, next, reserved) = namespace.withLock {
+            ($0.changed, $0.nextInode, $0.inodesReserved)
+        }
+        guard let bytes = try indexValue(NamespaceKey.volume(number)) else { throw .io }
+        let record = try decoded { () throws(FormatError) in
+            try bytes.borrowing { (raw) throws(FormatError) in try VolumeRecord(raw) }
+        }
+        if changed.isEmpty, record.root != nil { return nil }
+        var writer = TreeWriter(volume: self, counts: counts)
+        try writer.collect(changed)
+        let directories = try writer.writeDirectories()
+        let root = try writer.writeRoot(record, nextInode: isLast ? next : reserved)
+        counts = writer.counts
+        var changes = VolumeChanges(
+            volumeID: volumeID, volumeName: name, epoch: 0, sequence: 0,
+            nextInode: isLast ? next : reserved)
+        changes.root = root
+        changes.inodes = directories.map { .put($0) }
+        return VolumeCheckpoint(
+            changes: changes, directories: directories.map { ($0.inode, $0.content) })
+    }
+
+    /// The checkpoint is durable.
+    func settle(_ checkpoint: VolumeCheckpoint) {
+        namespace.withLock { space in
+            for (inode, content) in checkpoint.directories {
+                space.nodes[inode]?.image.content = content
+            }
+            space.changed = ChangedSet()
+        }
+    }
+
+    // MARK: orphans and the kernel's references
+
+    /// Ends the inodes that a crash has left without a name. Returns how many there were.
+    func endOrphans() throws(FileError) -> Int {
+        var inodes: [UInt64] = []
+        try scanIndex(prefix: NamespaceKey.prefix(.orphan, number)) { key, _ in
+            if let inode = NamespaceKey.inodeNumber(key) { inodes.append(inode) }
+            return true
+        }
+        for inode in inodes {
+            try withNode(inode) { (space, node) throws(FileError) in
+                if node.image.linkCount == 0, node.lookups == 0 { space.end(node) }
+            }
+        }
+        return inodes.count
+    }
+
+    /// The mount is gone: nobody refers to anything any more.
+    func forgetKernel() {
+        namespace.withLock { space in
+            for node in space.nodes.values where node.lookups > 0 {
+                space.dropLookups(node, node.lookups)
+            }
+        }
+    }
+
+    /// Asks the kernel to let go of names, when more inodes are in memory than there should be.
+    func askKernelToForget() {
+        guard let notifier = notifier.withLock({ $0 }) else { return }
+        let names = namespace.withLock { space -> [(parent: UInt64, name: [UInt8])] in
+            let excess = space.nodes.count - options.nodesMax
+            guard excess > 0 else { return [] }
+            var names: [(parent: UInt64, name: [UInt8])] = []
+            for node in space.nodes.values where node.lookups > 0 && node.directory == nil {
+                guard space.isClean(node), let parent = node.image.parent,
+                    let name = space.nodes[parent]?.directory?.byCookie[node.cookie]
+                else { continue }
+                names.append((parent, name))
+                if names.count >= min(excess, Volume.forgettingsAtOnceMax) { break }
+            }
+            return names
+        }
+        for (parent, name) in names { notifier.invalidateEntry(name, in: parent) }
+    }
+
+    private static let forgettingsAtOnceMax = 65_536
+}

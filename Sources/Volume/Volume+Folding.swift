@@ -1,0 +1,76 @@
+// From buffered changes to keys.
+import DiskFormat
+import FileModel
+import Folding
+import Trees
+
+extension Volume {
+    /// The content of a regular file, made at first use.
+    func content(of inode: InodeNumber) throws(FileError) -> (node: Node, content: FileContent) {
+        try withNode(inode) { (_, node) throws(FileError) in
+            switch node.kind {
+            case .regular: break
+            case .directory: throw .isDirectory
+            default: throw .invalid
+            }
+            if let content = node.content { return (node, content) }
+            let content = FileContent(image: node.image, pieces: node.storedPieces)
+            node.content = content
+            return (node, content)
+        }
+    }
+
+    /// A worker's turn for a file: folds what is buffered, of a long stream only what is decided.
+    func drain(_ node: Node, _ content: FileContent) throws(FileError) {
+        let isLong = content.state.withLock { state in
+            state.isQueued = false
+            return state.active.byteCount > DrainQueue.fileBytesMax / 2
+        }
+        try fold(node, content, mode: isLong ? .upToDecidedCut : .complete)
+    }
+
+    /// Folds all that is buffered, so that `stored` is the whole content as of some instant during
+    /// the call.
+    @discardableResult
+    func fold(
+        _ node: Node, _ content: FileContent, mode: FoldMode = .complete
+    ) throws(FileError) -> StoredContent {
+        let begun = content.beginFold { _ in }
+        guard let beginning = begun.beginning else { return begun.stored }
+        let result = try fold(beginning, content, mode: mode)
+        noteAllocation(node, content, result)
+        return result.content
+    }
+
+    /// Does a fold that was begun, and ends it either way.
+    func fold(
+        _ beginning: FileContent.Beginning, _ content: FileContent, mode: FoldMode
+    ) throws(FileError) -> FoldResult {
+        let access = StoreAccess(store)
+        let folder = Folder(chunker: chunker, store: access)
+        do throws(TreeError) {
+            let result = try folder.fold(
+                beginning.stored, patches: beginning.frozen.patches, bytes: beginning.frozen,
+                newSize: beginning.frozen.fileBytes, mode: mode)
+            drains.account(content.endFold(result.content, foldedSize: result.foldedSize))
+            return result
+        } catch {
+            drains.account(content.abandonFold())
+            throw access.fileError(error)
+        }
+    }
+
+    /// The exact count of allocated bytes, once it is known for the file as it is.
+    func noteAllocation(_ node: Node, _ content: FileContent, _ result: FoldResult) {
+        content.state.withLock { state in
+            guard !state.isUnfolded, state.frozen == nil, state.size == result.foldedSize,
+                state.stored.key == result.content.key
+            else { return }
+            namespace.withLock { _ in
+                node.image.allocatedBytes = result.allocatedBytes
+                node.image.content = result.content.key
+                node.allocatedIsStale = false
+            }
+        }
+    }
+}

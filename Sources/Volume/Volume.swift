@@ -1,0 +1,134 @@
+/// # Volume: what POSIX means by files, on top of the chunk store
+///
+/// Purpose: implements `FilesystemOperations` for one volume of a store: names, inodes, attributes,
+/// content, and the way by which changes become durable. `LiveStore` holds a store's volumes and
+/// makes their commits and checkpoints.
+///
+/// Words: a *node* is an inode in memory; a *dentry* a name in memory, present or absent. Both are
+/// *dirty* from their change until the commit that holds it is in the index; everything else may be
+/// forgotten and read again. A *generation* is the time between two cuts. A *cut* is the instant
+/// whose names and inodes a commit writes. To *fold* a file is to turn its buffered changes into a
+/// new key.
+///
+/// Invariants:
+/// 1. What an operation sees is: dirty nodes and dentries, else the index. The index changes by
+///    commits only, and dirty things are let go only after their commit is in it.
+/// 2. A commit holds all names and inodes of its cut, and of each file's content all that was
+///    received up to the cut, perhaps more; never a size without its bytes.
+/// 3. A node that the kernel knows (`lookups > 0`) stays in memory. To bound memory the kernel is
+///    asked to let go.
+/// 4. Inode numbers are taken below a mark that is durable before they are used, and never twice.
+///
+/// Threads: any. Two kinds of lock: a file's *content lock*, and the volume's *namespace lock*; a
+/// content lock may be held when the namespace lock is taken, never the other way round. Neither is
+/// held over I/O: what is missing is read without them and looked up again.
+///
+/// How a change becomes durable:
+///
+///     write ──▶ DirtyRanges ──fold (workers)──▶ key, pieces ┐
+///     names, attributes ──▶ dirty nodes and dentries ───────┴─ cut ─▶ Commit ─▶ index
+///                                                              └─ checkpoint: trees, root
+import Chunking
+import DiskFormat
+import FileModel
+import Folding
+import Metadata
+import NamespaceIndex
+import Pipeline
+import Platform
+
+/// A live volume. Made by `LiveStore.volume(named:)`.
+public final class Volume: FilesystemOperations, Sendable {
+    /// The number of this volume in the index's keys.
+    let number: UInt32
+    let volumeID: UniqueID
+    public let name: String
+    let store: ChunkStore
+    let chunker: Chunker
+    let options: VolumeOptions
+    /// Makes what was received durable; set once by the store that owns the volume.
+    let committer: Committer
+    let namespace: ConditionMutex<Namespace>
+    let drains: DrainQueue
+    let notifier = ConditionMutex<(any KernelNotifier)?>(nil)
+
+    public var isReadOnly: Bool { options.isReadOnly || store.isReadOnly }
+
+    init(
+        number: UInt32, record: VolumeRecord, store: ChunkStore, options: VolumeOptions,
+        committer: Committer, drains: DrainQueue
+    ) {
+        self.number = number
+        volumeID = record.volumeID
+        name = record.name
+        self.store = store
+        self.options = options
+        self.committer = committer
+        self.drains = drains
+        chunker = Chunker(parameters: store.parameters.chunker)
+        namespace = ConditionMutex(
+            Namespace(nextInode: record.nextInode, statistics: record.statistics))
+    }
+
+    /// By whom the kernel is told to let go of names: after mounting.
+    public func setNotifier(_ notifier: (any KernelNotifier)?) {
+        self.notifier.withLock { $0 = notifier }
+    }
+
+    /// Refuses where nothing may be changed.
+    func checkWritable() throws(FileError) {
+        if options.isReadOnly || store.isReadOnly { throw .readOnly }
+    }
+
+    /// A name that a directory may have.
+    func checkName(_ name: UnsafeRawBufferPointer) throws(FileError) -> [UInt8] {
+        guard name.count <= DiskFormat.nameBytesMax else { throw .nameTooLong }
+        let bytes = [UInt8](name)
+        guard DirectoryEntry.isAcceptable(bytes) else { throw .invalid }
+        return bytes
+    }
+
+    static func now() -> DiskTime {
+        let (seconds, nanoseconds) = wallClock()
+        return DiskTime(seconds: seconds, nanoseconds: nanoseconds)
+    }
+
+    /// What statfs(2) answers: the backing filesystem's space less the reserve.
+    public func usage() throws(FileError) -> FilesystemUsage {
+        do throws(StoreError) {
+            let space = try store.space()
+            let reserve = store.reserveBytes
+            let free = space.availableBytes > reserve ? space.availableBytes - reserve : 0
+            let inodes = namespace.withLock { $0.inodeCount }
+            return FilesystemUsage(
+                blockBytes: 4096, totalBytes: space.totalBytes, freeBytes: free,
+                availableBytes: free, totalFiles: inodes + free / 4096, freeFiles: free / 4096,
+                nameBytesMax: UInt32(DiskFormat.nameBytesMax),
+                identifier: volumeID.high ^ volumeID.low)
+        } catch {
+            throw fileError(error)
+        }
+    }
+}
+
+/// How a volume behaves.
+public struct VolumeOptions: Sendable {
+    /// When reading sets a file's access time.
+    public enum AccessTimes: Sendable {
+        case never
+        /// Where it is not after the last change, or older than a day (the kernel's default).
+        case relative
+        case always
+    }
+
+    public var isReadOnly = false
+    public var accessTimes = AccessTimes.relative
+    /// Directories keep their access time, whatever `accessTimes` says.
+    public var skipsDirectoryAccessTimes = false
+    /// Most bytes written and not yet turned into chunks, of all files of the store together.
+    public var dirtyBytesMax = 128 << 20
+    /// Nodes kept in memory before the kernel is asked to let go of some.
+    public var nodesMax = 400_000
+
+    public init() {}
+}
