@@ -71,6 +71,12 @@ let package = Package(
         layer("Packs", ["DiskFormat", "Backends"]),
         layer("Trees", ["DiskFormat"]),
         // L4: composition
+        layer(
+            "Pipeline",
+            [
+                "Backends", "ChunkIndex", "NamespaceIndex", "Compression", "DiskFormat",
+                "Hashing", "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
+            ]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // tests, by layer
@@ -88,6 +94,12 @@ let package = Package(
         suite(
             "SuperChunksTests", ["SuperChunks", "DiskFormat", "Platform", "Compression"]),
         suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
+        suite(
+            "PipelineTests",
+            [
+                "Pipeline", "Backends", "ChunkIndex", "NamespaceIndex", "Compression",
+                "DiskFormat", "Hashing", "Metadata", "Packs", "Platform", "Trees",
+            ]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17

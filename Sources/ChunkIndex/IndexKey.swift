@@ -11,7 +11,7 @@
 ///
 ///     'C' name (32)                      ChunkRecord
 ///     'Z' checkpoint u64, name (32)      (empty) a chunk that was dead since then, when last seen
-///     'P' pack number u32                PackID: writer u64, sequence u64 (little-endian)
+///     'P' pack number u32                PackRecord
 ///
 /// Volumes add their own keys behind other first bytes ('D', 'E', 'I', 'S'): docs/ARCHITECTURE.md.
 ///

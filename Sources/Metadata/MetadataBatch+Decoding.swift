@@ -1,13 +1,13 @@
 extension MetadataBatch {
     /// One operation of a batch; the buffers lie in the batch and are valid while it is.
-    enum Operation {
+    public enum Operation {
         case put(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)
         case delete(key: UnsafeRawBufferPointer)
     }
 
     /// Visits the operations of a packed batch in order. A layout that breaks its promise can only
     /// come from a fault of this module, hence it traps.
-    static func forEachOperation(in bytes: [UInt8], _ body: (Operation) -> Void) {
+    public static func forEachOperation(in bytes: [UInt8], _ body: (Operation) -> Void) {
         let headerBytes = 9
         bytes.withUnsafeBytes { raw in
             var at = 0

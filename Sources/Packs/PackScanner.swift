@@ -32,7 +32,8 @@ public struct PackScanner {
     private let fileBytes: UInt64
     /// Where records may lie: up to the trailer, or to the file's end.
     private let limit: UInt64
-    private let isSealed: Bool
+    /// Whether a valid trailer proves that all records of the pack were durable.
+    public let isSealed: Bool
     /// Where the next record should begin.
     public private(set) var position: UInt64
     /// Set when the walk is over.

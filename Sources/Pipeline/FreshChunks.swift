@@ -6,8 +6,9 @@ import SuperChunks
 struct FreshChunk {
     var rawBytes: UInt32
     var domain: ChunkDomain
+    /// Newest first.
     var places: [ChunkPlace] = []
-    /// Which commit will vouch for it: the first of its generation or later.
+    /// Which commit will vouch for it: that of its generation.
     var generation: UInt64
     /// Of recipe nodes: the names that they own, each as often as it is listed.
     var children: [ChunkName] = []
@@ -25,22 +26,37 @@ struct LayingState {
     var openChildren: [ChunkName: [ChunkName]] = [:]
     /// Super-chunks that workers are closing.
     var closing: Set<ObjectIdentifier> = []
+    /// Super-chunks that could not be appended for want of space: still in `open`, to be tried again
+    /// by the next commit.
+    var stuck: [SuperChunkBuilder] = []
     var fresh: [ChunkName: FreshChunk] = [:]
     /// Dead chunks that were hit in this generation of checkpoints and in the one before.
     var hitsOnDead: Set<ChunkName> = []
     var earlierHitsOnDead: Set<ChunkName> = []
     /// Chunks about to be condemned: not hit any more.
     var condemning: Set<ChunkName> = []
+    /// Changes with `condemning`: an answer of the index from before does not count.
+    var condemnRound: UInt64 = 0
+    /// Chunks of which no copy verified since the last commit: not hit any more.
+    var damaged: Set<ChunkName> = []
     /// Set once, by the first failed write: nothing is written after it.
     var failure: StoreError?
 
     /// Whether a chunk is on its way, and need not be laid again.
     func knows(_ name: ChunkName) -> Bool {
-        open[name] != nil || fresh[name] != nil
+        open[name] != nil || (fresh[name] != nil && !damaged.contains(name))
     }
 
     mutating func takeBuilder(isMetadata: Bool) -> SuperChunkBuilder? {
         defer { if isMetadata { metadata = nil } else { data = nil } }
         return isMetadata ? metadata : data
+    }
+
+    func builder(isMetadata: Bool) -> SuperChunkBuilder? {
+        isMetadata ? metadata : data
+    }
+
+    mutating func setBuilder(_ builder: SuperChunkBuilder, isMetadata: Bool) {
+        if isMetadata { metadata = builder } else { data = builder }
     }
 }

@@ -29,6 +29,8 @@ final class PackSequence: Sendable {
 /// commit has to vouch for.
 ///
 /// A full pack is *retired*: no longer appended to, sealed when the next commit makes all durable.
+/// One in which a write failed for want of space is cut back to its good end and made durable there
+/// (a failed write, unlike a failed synchronisation, has lost nothing that was written before).
 /// Not safe for concurrent use: its owner orders the calls with a lock of its own.
 struct PackAppender: ~Copyable {
     /// What was appended to one pack since the last commit.
@@ -54,6 +56,8 @@ struct PackAppender: ~Copyable {
     private(set) var writer: PackWriter?
     private(set) var retired: [PackWriter] = []
     private(set) var spans: [Span] = []
+    /// Packs that were cut back after a failed write, and where they end: all of it is durable.
+    private(set) var cutBack: [PackID: UInt64] = [:]
 
     init(
         backend: any Backend, parameters: StoreParameters, role: PackHeader.Role,
@@ -65,24 +69,27 @@ struct PackAppender: ~Copyable {
         self.sequence = sequence
     }
 
-    /// Where the next record will lie, when it goes to the pack that is open now.
-    var position: (pack: PackID, offset: UInt64)? {
-        writer.map { ($0.id, $0.position) }
-    }
+    /// The packs that may still be written: their tables are missing.
+    var openPacks: [PackID] { (retired + [writer].compactMap { $0 }).map(\.id) }
 
-    /// Appends one record; returns its place and header.
+    var upcomingSequence: UInt64 { sequence.upcoming }
+
+    /// Appends a record that the next commit vouches for; returns its place.
+    ///
+    /// Throws `noSpace` of the backend when nothing was appended and the appender may be used again;
+    /// every other error ends the use of it.
     mutating func append(
         _ record: PendingRecord
     ) throws(PackError) -> (pack: PackID, offset: UInt64) {
-        let writer = try openWriter()
-        let offset = try writer.append(record)
+        let (writer, offset) = try appendAlone(record)
         let header = RecordHeader(
             kind: record.kind, flags: record.flags, codec: record.codec,
             storedBytes: UInt32(record.storedBytes), rawBytes: record.rawBytes,
             frameCount: record.frameCount, itemCount: record.itemCount,
             bodyChecksum: record.checksum)
         let key = RecordHeader.Key(secret: parameters.secret, pack: writer.id)
-        if spans.last?.pack != writer.id {
+        // A commit's own record stands between two spans of one pack.
+        if spans.last?.pack != writer.id || spans.last?.to != offset {
             spans.append(Span(pack: writer.id, from: offset, to: offset))
         }
         let last = spans.count - 1
@@ -90,6 +97,28 @@ struct PackAppender: ~Copyable {
         spans[last].recordCount += 1
         spans[last].headers.append(contentsOf: header.encoded(key: key, offset: offset))
         return (writer.id, offset)
+    }
+
+    /// Appends a record that no span covers: a commit. As `append`.
+    mutating func appendAlone(
+        _ record: PendingRecord
+    ) throws(PackError) -> (writer: PackWriter, offset: UInt64) {
+        while true {
+            let writer = try openWriter()
+            do throws(PackError) {
+                return (writer, try writer.append(record))
+            } catch {
+                switch error {
+                case .full:
+                    retired.append(writer)
+                    self.writer = nil
+                case .backend(.noSpace, _):
+                    try cutBack(writer)
+                    throw error
+                default: throw error
+                }
+            }
+        }
     }
 
     private mutating func openWriter() throws(PackError) -> PackWriter {
@@ -105,16 +134,41 @@ struct PackAppender: ~Copyable {
         return fresh
     }
 
-    /// The spans since the last call; counting begins anew.
-    mutating func takeSpans() -> [Span] {
-        defer { spans = [] }
-        return spans
+    /// Cuts what a failed write left, and makes the rest durable by a handle of its own.
+    private mutating func cutBack(_ broken: PackWriter) throws(PackError) {
+        writer = nil
+        let end = broken.position
+        do throws(BackendError) {
+            let file = try backend.openFile(broken.id.fileName, writable: true)
+            try file.truncate(to: end)
+            try file.synchronize()
+            try backend.synchronizeNames()
+        } catch {
+            // As final as a failed synchronisation, also where it was space that lacked.
+            throw .broken(pack: broken.id, durable: broken.durablePosition)
+        }
+        cutBack[broken.id] = end
+    }
+
+    /// Whether everything before `end` of a pack is durable though its writer is broken.
+    func isCutBack(_ pack: PackID, at end: UInt64) -> Bool {
+        cutBack[pack].map { $0 >= end } ?? false
+    }
+
+    /// The spans were vouched for; counting begins anew.
+    mutating func dropSpans() {
+        spans = []
     }
 
     /// The full packs, to be sealed by the caller, outside the lock.
     mutating func takeRetired() -> [PackWriter] {
         defer { retired = [] }
         return retired
+    }
+
+    /// Gives packs back that could not be sealed.
+    mutating func giveBack(_ writers: [PackWriter]) {
+        retired = writers + retired
     }
 
     /// Retires the open pack too: at the end of the store's use.

@@ -21,12 +21,12 @@ final class PackShelf: Sendable {
     }
 
     private let backend: any Backend
-    private let identity: StoreIdentity
+    private let parameters: StoreParameters
     private let state = ConditionMutex(State())
 
-    init(backend: any Backend, identity: StoreIdentity) {
+    init(backend: any Backend, parameters: StoreParameters) {
         self.backend = backend
-        self.identity = identity
+        self.parameters = parameters
     }
 
     /// Takes up what the index knows: before anything else is asked.
@@ -40,16 +40,21 @@ final class PackShelf: Sendable {
         }
     }
 
-    /// The pack's number, given now when it has none; `isNew` tells that the index has to learn it.
-    func number(of id: PackID) -> (number: UInt32, isNew: Bool) {
+    /// The pack's number, given now when it has none.
+    func number(of id: PackID) -> UInt32 {
         state.withLock { state in
-            if let known = state.numbers[id] { return (known, false) }
+            if let known = state.numbers[id] { return known }
             let number = state.nextNumber
             state.nextNumber += 1
             state.ids[number] = id
             state.numbers[id] = number
-            return (number, true)
+            return number
         }
+    }
+
+    /// The pack's number where it has one.
+    func knownNumber(of id: PackID) -> UInt32? {
+        state.withLock { $0.numbers[id] }
     }
 
     /// nil for a number that was never given, or whose pack is gone.
@@ -58,6 +63,8 @@ final class PackShelf: Sendable {
     }
 
     var nextNumber: UInt32 { state.withLock { $0.nextNumber } }
+
+    var count: Int { state.withLock { $0.ids.count } }
 
     /// All packs, ascending.
     var packs: [(number: UInt32, id: PackID)] {
@@ -71,7 +78,8 @@ final class PackShelf: Sendable {
         guard let id else { throw .indexDamaged(.badValue("pack number \(number)")) }
         let reader: PackReader
         do throws(PackError) {
-            reader = try PackReader(id, in: backend, expecting: identity)
+            // A damaged header is no reason to give up the records behind it.
+            reader = try PackReader(salvaging: id, in: backend, parameters: parameters)
         } catch {
             throw .pack(error)
         }

@@ -9,6 +9,12 @@ struct PooledFrameCodec: FrameCodec {
     let pool: CompressionPool
     let method: CompressionMethod
 
+    init(_ parameters: StoreParameters, _ options: StoreOptions) {
+        pool = CompressionPool(idleMax: max(1, options.workerCount) + 1)
+        let own = CompressionMethod.zstd(level: Int(parameters.level)) ?? .standard
+        method = options.method ?? (parameters.codec == Codec.zstd.rawValue ? own : .none)
+    }
+
     func compress(
         _ raw: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
     ) -> Int? {

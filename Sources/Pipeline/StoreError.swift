@@ -45,6 +45,8 @@ public enum StoreError: Error, Sendable {
     case missingChunk(ChunkName)
     /// The chunk is there, but no copy of it can be verified.
     case damagedChunk(ChunkName)
+    /// A read beyond the chunk's end.
+    case outOfRange(ChunkName)
     /// No space, nothing was promised.
     case noSpace
     /// The medium, the store's features or an earlier failure allow reading only.

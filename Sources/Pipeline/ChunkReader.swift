@@ -1,0 +1,211 @@
+// From a chunk's places to its bytes: packs, frames, cache.
+import Backends
+import ChunkIndex
+import DiskFormat
+import Glibc
+import Packs
+import Platform
+import SuperChunks
+
+/// Reads chunks of which the places are known. Any thread.
+final class ChunkReader: Sendable {
+    let shelf: PackShelf
+    let frames: FrameCache<StoreError>
+    private let codec: PooledFrameCodec
+    private let buffers: BufferPool
+    private let onEvent: (@Sendable (StoreEvent) -> Void)?
+
+    init(
+        shelf: PackShelf, frameCacheBytes: Int, codec: PooledFrameCodec, buffers: BufferPool,
+        onEvent: (@Sendable (StoreEvent) -> Void)?
+    ) {
+        self.shelf = shelf
+        frames = FrameCache(limitBytes: frameCacheBytes)
+        self.codec = codec
+        self.buffers = buffers
+        self.onEvent = onEvent
+    }
+
+    /// Calls `body` with the chunk's bytes, of the first place whose frame verifies and has the name.
+    ///
+    /// Throws `damagedChunk` where none does, `missingChunk` where there is none to be read at all.
+    func withBytes<Result>(
+        of name: ChunkName, at places: [ChunkPlace], domain: ChunkDomain,
+        _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        var isDamaged = false
+        for place in places {
+            let frame: DecodedFrame
+            do throws(StoreError) {
+                frame = try self.frame(place, isMetadata: domain.isMetadata)
+            } catch {
+                switch error.judgement {
+                case .damaged:
+                    isDamaged = true
+                    onEvent?(.damagedChunk(name, "\(place): \(error)"))
+                    continue
+                case .absent: continue
+                case .failed: throw error
+                }
+            }
+            // An index that points to another chunk is a hint that was wrong.
+            guard let entry = frame.find(name), entry.domain == domain else { continue }
+            return try frame.withBytes(of: entry, body)
+        }
+        throw isDamaged ? .damagedChunk(name) : .missingChunk(name)
+    }
+
+    /// The frame of a place, from the cache or its pack.
+    func frame(_ place: ChunkPlace, isMetadata: Bool) throws(StoreError) -> DecodedFrame {
+        let key = FrameKey(pack: place.pack, offset: place.recordOffset, frame: place.frame)
+        return try frames.frame(for: key) { () throws(StoreError) in
+            try load(place, isMetadata: isMetadata)
+        }
+    }
+
+    /// Super-chunks of data are one frame each, and read at once; of metadata one frame is read.
+    private func load(
+        _ place: ChunkPlace, isMetadata: Bool
+    ) throws(StoreError) -> DecodedFrame {
+        let pack = try shelf.reader(place.pack)
+        if isMetadata { return try loadFrame(place, pack) }
+        let (header, body) = try readingPack { () throws(PackError) in
+            try pack.readRecord(at: place.recordOffset)
+        }
+        return try opening { () throws(SuperChunkError) in
+            try body.withUnsafeBufferPointer { (buffer) throws(SuperChunkError) in
+                let bytes = UnsafeRawBufferPointer(buffer)
+                let opener = try SuperChunkOpener(header: header, body: bytes)
+                return try opener.frame(
+                    Int(place.frame), body: bytes, using: codec, pool: buffers)
+            }
+        }
+    }
+
+    private func loadFrame(
+        _ place: ChunkPlace, _ pack: PackReader
+    ) throws(StoreError) -> DecodedFrame {
+        let index = Int(place.frame)
+        let (header, prefix) = try readingPack { () throws(PackError) in
+            try pack.readPrefix(at: place.recordOffset)
+        }
+        guard prefix.frames.indices.contains(index) else {
+            throw .superChunk(.noSuchFrame(index))
+        }
+        var stored = [UInt8](repeating: 0, count: Int(prefix.frames[index].storedBytes))
+        try readingPack { () throws(PackError) in
+            try stored.withUnsafeMutableBufferPointer { (buffer) throws(PackError) in
+                _ = try pack.readFrame(
+                    at: place.recordOffset, prefix: prefix, frame: index,
+                    into: UnsafeMutableRawBufferPointer(buffer))
+            }
+        }
+        let head = prefix.encoded()
+        return try opening { () throws(SuperChunkError) in
+            let opener = try head.withUnsafeBufferPointer { (buffer) throws(SuperChunkError) in
+                try SuperChunkOpener(header: header, body: UnsafeRawBufferPointer(buffer))
+            }
+            return try stored.withUnsafeBufferPointer { (buffer) throws(SuperChunkError) in
+                try opener.frame(
+                    index, stored: UnsafeRawBufferPointer(buffer), using: codec, pool: buffers)
+            }
+        }
+    }
+
+    /// The owned names of a recipe node: what its leaves name, or its children.
+    func children(
+        of name: ChunkName, at places: [ChunkPlace]
+    ) throws(StoreError) -> [ChunkName] {
+        try withBytes(of: name, at: places, domain: .recipe) { (bytes) throws(StoreError) in
+            try RecipeChildren.names(bytes, of: name)
+        }
+    }
+}
+
+/// What a recipe node owns.
+enum RecipeChildren {
+    /// Each name as often as it is listed. A node that is none throws `damagedChunk`: its bytes
+    /// have the name, so it was written so.
+    static func names(
+        _ bytes: UnsafeRawBufferPointer, of name: ChunkName
+    ) throws(StoreError) -> [ChunkName] {
+        let node: RecipeNode
+        do throws(FormatError) {
+            node = try RecipeNode(bytes)
+        } catch {
+            throw .damagedChunk(name)
+        }
+        switch node {
+        case .inner(_, let entries): return entries.map(\.child)
+        case .leaf(let extents):
+            return extents.compactMap { extent in
+                if case .data(let name, _) = extent { name } else { nil }
+            }
+        }
+    }
+}
+
+/// Runs `body`, with errors as the store's.
+func readingPack<Result>(
+    _ body: () throws(PackError) -> Result
+) throws(StoreError) -> Result {
+    do throws(PackError) {
+        return try body()
+    } catch {
+        throw .pack(error)
+    }
+}
+
+private func opening<Result>(
+    _ body: () throws(SuperChunkError) -> Result
+) throws(StoreError) -> Result {
+    do throws(SuperChunkError) {
+        return try body()
+    } catch {
+        throw .superChunk(error)
+    }
+}
+
+extension StoreError {
+    /// What a failed read of one copy of a chunk means for that copy.
+    enum Judgement {
+        /// Its bytes are there and wrong, or the medium does not give them.
+        case damaged
+        /// There is nothing at the place.
+        case absent
+        /// Nothing is known about the copy.
+        case failed
+    }
+
+    var judgement: Judgement {
+        switch self {
+        case .pack(let error):
+            if error.isDamage { return .damaged }
+            switch error {
+            case .backend(.noSuchFile, _), .otherPack, .otherStore: return .absent
+            default: return .failed
+            }
+        case .superChunk(.codec(_, .outOfMemory)): return .failed
+        case .superChunk: return .damaged
+        case .indexDamaged, .missingChunk: return .absent
+        case .damagedChunk: return .damaged
+        default: return .failed
+        }
+    }
+
+    /// Whether it tells of one chunk that cannot be had, not of the whole store.
+    var isDamageOfChunk: Bool {
+        switch self {
+        case .missingChunk, .damagedChunk: true
+        default: false
+        }
+    }
+
+    /// Whether the medium is full: nothing was promised, and it may go on later.
+    var isNoSpace: Bool {
+        switch self {
+        case .noSpace, .backend(.noSpace), .pack(.backend(.noSpace, _)): true
+        default: false
+        }
+    }
+}

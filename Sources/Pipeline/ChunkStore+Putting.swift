@@ -1,0 +1,97 @@
+// Writing, first half: a chunk is named, looked up, and laid into an open super-chunk.
+import ChunkIndex
+import DiskFormat
+import SuperChunks
+
+extension ChunkStore {
+    /// Raw bytes of a frame of metadata: a node is read without its whole super-chunk.
+    static let metadataFrameBytes = 256 << 10
+
+    /// Stores a chunk unless it is known, and returns its name. The bytes are copied before it
+    /// returns. They are durable with the next commit, and belong to nobody until one names them.
+    ///
+    /// Waits while too many super-chunks are to be compressed.
+    ///
+    /// - Parameter bytes: 1...`DiskFormat.superChunkRawBytesMax` bytes; borrowed for the call.
+    /// - Throws: `noSpace` for new data while less than the reserve is free; `readOnly` or the
+    ///   first failure when nothing is written any more; errors of the index.
+    public func put(
+        _ bytes: UnsafeRawBufferPointer, domain: ChunkDomain
+    ) throws(StoreError) -> ChunkName {
+        try checkWritable()
+        let name = try hashers.name(of: bytes, domain: domain)
+        if try hits(name) { return name }
+        var children: [ChunkName] = []
+        if domain == .recipe { children = try RecipeChildren.names(bytes, of: name) }
+        if domain == .data { try checkSpace(for: bytes.count) }
+        let full = try lay(name, bytes, domain: domain, children: children)
+        if let full, !workers.submit({ self.layDown(full) }) { layDown(full) }
+        return name
+    }
+
+    /// Whether the chunk need not be laid again; a dead one that is hit is remembered.
+    func hits(_ name: ChunkName) throws(StoreError) -> Bool {
+        while true {
+            let round = laying.withLock { $0.knows(name) ? nil : $0.condemnRound }
+            guard let round else { return true }
+            let record = try index.chunk(name)
+            let isUsable = record.map { !$0.isDamaged && !$0.places.isEmpty } ?? false
+            let answer: Bool? = laying.withLock { state in
+                if state.knows(name) { return true }
+                // What the index said may be condemned by now: ask anew.
+                if state.condemnRound != round { return nil }
+                guard isUsable, !state.condemning.contains(name), !state.damaged.contains(name)
+                else { return false }
+                if record?.count == 0 { state.hitsOnDead.insert(name) }
+                return true
+            }
+            if let answer { return answer }
+        }
+    }
+
+    /// Whether a put of the chunk would store nothing. Only a hint: it may be given up at any time.
+    public func isKnown(_ name: ChunkName) throws(StoreError) -> Bool {
+        let isOnItsWay = laying.withLock { $0.knows(name) }
+        if isOnItsWay { return true }
+        guard let record = try index.chunk(name), !record.isDamaged, !record.places.isEmpty else {
+            return false
+        }
+        return laying.withLock { state in
+            !state.condemning.contains(name) && !state.damaged.contains(name)
+        }
+    }
+
+    /// Appends the chunk to the open super-chunk of its kind, unless another thread did meanwhile.
+    /// Returns a super-chunk that is full and now the caller's to close.
+    private func lay(
+        _ name: ChunkName, _ bytes: UnsafeRawBufferPointer, domain: ChunkDomain,
+        children: [ChunkName]
+    ) throws(StoreError) -> SuperChunkBuilder? {
+        let isMetadata = domain.isMetadata
+        return try laying.withLock { (state) throws(StoreError) in
+            if let failure = state.failure { throw failure }
+            if state.knows(name) { return nil }
+            var full: SuperChunkBuilder?
+            let open = state.builder(isMetadata: isMetadata)
+            var builder = open ?? newBuilder(isMetadata: isMetadata)
+            if !builder.append(name, domain: domain, bytes) {
+                full = builder
+                state.closing.insert(ObjectIdentifier(builder))
+                builder = newBuilder(isMetadata: isMetadata)
+                _ = builder.append(name, domain: domain, bytes)
+            }
+            state.setBuilder(builder, isMetadata: isMetadata)
+            state.open[name] = builder
+            if !children.isEmpty { state.openChildren[name] = children }
+            state.damaged.remove(name)
+            return full
+        }
+    }
+
+    private func newBuilder(isMetadata: Bool) -> SuperChunkBuilder {
+        let bytes = Int(parameters.superChunkBytes)
+        return SuperChunkBuilder(
+            domainIsMetadata: isMetadata, rawBytesMax: bytes,
+            frameBytesMax: isMetadata ? ChunkStore.metadataFrameBytes : bytes, pool: buffers)
+    }
+}

@@ -1,0 +1,113 @@
+// Typed reading of the index: values that cannot be understood mean that it is to be rebuilt.
+import ChunkIndex
+import DiskFormat
+import Metadata
+import NamespaceIndex
+
+extension MetadataStore {
+    /// The value of `key`, decoded; nil where there is none.
+    func value<Value>(
+        of key: [UInt8], _ decode: (UnsafeRawBufferPointer) throws(FormatError) -> Value
+    ) throws(StoreError) -> Value? {
+        let bytes: [UInt8]?
+        do throws(MetadataError) {
+            bytes = try get(key)
+        } catch {
+            throw .index(error)
+        }
+        guard let bytes else { return nil }
+        do throws(FormatError) {
+            return try bytes.withUnsafeBufferPointer { (buffer) throws(FormatError) in
+                try decode(UnsafeRawBufferPointer(buffer))
+            }
+        } catch {
+            throw .indexDamaged(error)
+        }
+    }
+
+    /// Visits everything under `prefix`, from `from` on, until `body` returns false.
+    func visit(
+        _ prefix: [UInt8], from: [UInt8]? = nil,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(FormatError) -> Bool
+    ) throws(StoreError) {
+        var failure: FormatError?
+        do throws(MetadataError) {
+            try scan(prefix: prefix, from: from ?? prefix) { key, value in
+                do throws(FormatError) {
+                    return try body(key, value)
+                } catch {
+                    failure = error
+                    return false
+                }
+            }
+        } catch {
+            throw .index(error)
+        }
+        if let failure { throw .indexDamaged(failure) }
+    }
+
+    /// Writes a batch.
+    func apply(_ batch: borrowing MetadataBatch) throws(StoreError) {
+        do throws(MetadataError) {
+            try write(batch)
+        } catch {
+            throw .index(error)
+        }
+    }
+
+    func makeDurable() throws(StoreError) {
+        do throws(MetadataError) {
+            try flush()
+        } catch {
+            throw .index(error)
+        }
+    }
+
+    func chunk(_ name: ChunkName) throws(StoreError) -> ChunkRecord? {
+        try value(of: IndexKey.chunk(name)) { (bytes) throws(FormatError) in
+            try ChunkRecord(bytes)
+        }
+    }
+
+    func pack(_ number: UInt32) throws(StoreError) -> PackRecord? {
+        try value(of: IndexKey.pack(number)) { (bytes) throws(FormatError) in
+            try PackRecord(bytes)
+        }
+    }
+
+    func inode(_ volume: UInt32, _ inode: UInt64) throws(StoreError) -> InodeRecord? {
+        try value(of: NamespaceKey.inode(volume, inode)) { (bytes) throws(FormatError) in
+            try InodeRecord(bytes)
+        }
+    }
+
+    func state() throws(StoreError) -> StateRecord? {
+        try value(of: StateRecord.key) { (bytes) throws(FormatError) in
+            try StateRecord(bytes)
+        }
+    }
+
+    /// All packs, by rising number.
+    func packs() throws(StoreError) -> [(number: UInt32, record: PackRecord)] {
+        var result: [(number: UInt32, record: PackRecord)] = []
+        try visit([IndexKey.packPrefix]) { (key, value) throws(FormatError) in
+            guard let number = IndexKey.packNumber(key) else { throw .badValue("pack key") }
+            result.append((number, try PackRecord(value)))
+            return true
+        }
+        return result
+    }
+
+    /// All volumes, by rising number.
+    func volumes() throws(StoreError) -> [(number: UInt32, record: VolumeRecord)] {
+        var result: [(number: UInt32, record: VolumeRecord)] = []
+        try visit(NamespaceKey.prefix(.volume)) { (key, value) throws(FormatError) in
+            guard let number = NamespaceKey.volumeNumber(key) else {
+                throw .badValue("volume key")
+            }
+            result.append((number, try VolumeRecord(value)))
+            return true
+        }
+        return result
+    }
+}

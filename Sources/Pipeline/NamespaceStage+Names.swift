@@ -1,0 +1,70 @@
+// Names of a volume, their cookies, and the chains of those that hash alike.
+import DiskFormat
+import Metadata
+import NamespaceIndex
+
+extension NamespaceStage {
+    mutating func takeNames(
+        _ changes: [NameChange], _ applier: inout CommitApplier
+    ) throws(StoreError) {
+        var removed: [NamePlace] = []
+        for change in changes {
+            let cookie = change.name.withUnsafeBytes {
+                DirectoryCookie.cookie(of: $0, collision: change.collision, secret: applier.secret)
+            }
+            let place = NamePlace(parent: change.parent, cookie: cookie)
+            if let target = change.target {
+                names[place] = .some(
+                    .entry(name: change.name, inode: target.inode, kind: target.kind))
+                try setCookie(cookie, of: target.inode, applier)
+            } else {
+                names[place] = .some(nil)
+                removed.append(place)
+            }
+        }
+        for place in removed { try mendChain(at: place, applier) }
+    }
+
+    private mutating func setCookie(
+        _ cookie: UInt64, of number: UInt64, _ applier: borrowing CommitApplier
+    ) throws(StoreError) {
+        var staged = try inode(number, applier)
+        staged.now?.cookie = cookie
+        inodes[number] = staged
+    }
+
+    /// Keeps collisions without gaps: a tombstone where a later one of the chain is left; otherwise
+    /// nothing, and no tombstones before it either.
+    private mutating func mendChain(
+        at place: NamePlace, _ applier: borrowing CommitApplier
+    ) throws(StoreError) {
+        guard try name(at: place, applier) == nil else { return }
+        let collision = Int(DirectoryCookie.collision(of: place.cookie))
+        if collision + 1 < DirectoryCookie.collisionsMax {
+            let next = NamePlace(parent: place.parent, cookie: place.cookie + 1)
+            if try name(at: next, applier) != nil {
+                names[place] = .some(.tombstone)
+                return
+            }
+        }
+        var cookie = place.cookie
+        for _ in 0..<collision {
+            cookie -= 1
+            let earlier = NamePlace(parent: place.parent, cookie: cookie)
+            let record = try name(at: earlier, applier)
+            if case .entry = record { return }
+            if record != nil { names[earlier] = .some(nil) }
+        }
+    }
+
+    /// What is at a cookie by now.
+    private func name(
+        at place: NamePlace, _ applier: borrowing CommitApplier
+    ) throws(StoreError) -> NameRecord? {
+        if let staged = names[place] { return staged }
+        let key = NamespaceKey.name(volume, parent: place.parent, cookie: place.cookie)
+        return try applier.index.value(of: key) { (bytes) throws(FormatError) in
+            try NameRecord(bytes)
+        }
+    }
+}

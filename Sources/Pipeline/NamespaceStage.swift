@@ -1,0 +1,174 @@
+// A volume's section of a commit, on its way into the index: inodes, pieces, names.
+import ChunkIndex
+import DiskFormat
+import Metadata
+import NamespaceIndex
+
+/// Gathers what a commit changes in one volume. See `CommitApplier`.
+struct NamespaceStage {
+    let volume: UInt32
+    let before: VolumeRecord
+    var statistics: RootImage.Statistics
+
+    /// An inode that the commit touches.
+    struct StagedInode {
+        let before: InodeRecord?
+        var now: InodeRecord?
+    }
+
+    var inodes: [UInt64: StagedInode] = [:]
+    /// Names by parent and cookie; nil: nothing there.
+    var names: [NamePlace: NameRecord?] = [:]
+
+    struct NamePlace: Hashable {
+        var parent: UInt64
+        var cookie: UInt64
+    }
+
+    init(volume: UInt32, before: VolumeRecord) {
+        self.volume = volume
+        self.before = before
+        statistics = before.statistics
+    }
+
+    mutating func apply(
+        _ changes: VolumeChanges, applier: inout CommitApplier, to batch: inout MetadataBatch
+    ) throws(StoreError) {
+        for change in changes.inodes {
+            switch change {
+            case .put(let image): try put(image, &applier)
+            case .gone(let inode): try remove(inode, &applier, &batch)
+            }
+        }
+        try takeExtents(changes.extents, &applier, &batch)
+        try takeNames(changes.names, &applier)
+        finish(applier.secret, &batch)
+    }
+
+    // MARK: inodes
+
+    /// The inode, read from the index at first. Numbers that were not given out yet are not looked up.
+    mutating func inode(
+        _ inode: UInt64, _ applier: borrowing CommitApplier
+    ) throws(StoreError) -> StagedInode {
+        if let staged = inodes[inode] { return staged }
+        let record =
+            inode < before.nextInode ? try applier.index.inode(volume, inode) : nil
+        let staged = StagedInode(before: record, now: record)
+        inodes[inode] = staged
+        return staged
+    }
+
+    private mutating func put(
+        _ image: InodeImage, _ applier: inout CommitApplier
+    ) throws(StoreError) {
+        var staged = try inode(image.inode, applier)
+        let old = staged.now
+        for owned in OwnedChunk.of(image) {
+            try applier.count(owned.name, by: 1, domain: owned.domain)
+        }
+        if let old {
+            for owned in OwnedChunk.of(old.image) {
+                try applier.count(owned.name, by: -1, domain: owned.domain)
+            }
+            statistics.remove(old.image)
+        }
+        statistics.add(image)
+        staged.now = InodeRecord(
+            cookie: old?.cookie ?? 0, pieceCount: old?.pieceCount ?? 0, image: image)
+        inodes[image.inode] = staged
+    }
+
+    private mutating func remove(
+        _ number: UInt64, _ applier: inout CommitApplier, _ batch: inout MetadataBatch
+    ) throws(StoreError) {
+        var staged = try inode(number, applier)
+        guard let old = staged.now else { return }
+        for owned in OwnedChunk.of(old.image) {
+            try applier.count(owned.name, by: -1, domain: owned.domain)
+        }
+        if old.pieceCount > 0 {
+            let range = 0..<ExtentChange.endOfFile
+            for piece in try pieces(of: number, in: range, applier.index) {
+                if let owned = piece.chunk { try applier.count(owned, by: -1, domain: .data) }
+                batch.delete(NamespaceKey.piece(volume, inode: number, offset: piece.offset))
+            }
+        }
+        statistics.remove(old.image)
+        staged.now = nil
+        inodes[number] = staged
+    }
+
+    private func finish(_ secret: StoreSecret, _ batch: inout MetadataBatch) {
+        for (number, staged) in inodes {
+            let key = NamespaceKey.inode(volume, number)
+            let wasOrphan = staged.before.map { NamespaceStage.isOrphan($0.image) } ?? false
+            var isOrphan = false
+            if var record = staged.now {
+                isOrphan = NamespaceStage.isOrphan(record.image)
+                let hasOneName =
+                    !isOrphan && !record.image.isLinked && number != RootImage.rootInode
+                if !hasOneName { record.cookie = 0 }
+                if staged.before != record { batch.put(key, record.encoded()) }
+            } else if staged.before != nil {
+                batch.delete(key)
+            }
+            if isOrphan != wasOrphan {
+                let orphan = NamespaceKey.orphan(volume, number)
+                if isOrphan { batch.put(orphan, []) } else { batch.delete(orphan) }
+            }
+        }
+        for (place, record) in names {
+            let key = NamespaceKey.name(volume, parent: place.parent, cookie: place.cookie)
+            if let record { batch.put(key, record.encoded()) } else { batch.delete(key) }
+        }
+    }
+
+    /// An inode without a name that somebody still has open.
+    static func isOrphan(_ image: InodeImage) -> Bool {
+        image.linkCount == 0 && image.inode != RootImage.rootInode
+    }
+}
+
+/// A chunk that an inode names: its content or its attributes. Directories' nodes are counted by
+/// the commits that write them.
+struct OwnedChunk {
+    var name: ChunkName
+    var domain: ChunkDomain
+
+    static func of(_ image: InodeImage) -> [OwnedChunk] {
+        var result: [OwnedChunk] = []
+        switch image.content {
+        case .chunk(let name): result.append(OwnedChunk(name: name, domain: .data))
+        case .recipe(let node): result.append(OwnedChunk(name: node.name, domain: .recipe))
+        case .none, .directory, .target: break
+        }
+        if case .chunk(let name, _) = image.attributes {
+            result.append(OwnedChunk(name: name, domain: .data))
+        }
+        return result
+    }
+}
+
+extension RootImage.Statistics {
+    /// Orphans count until they are gone.
+    mutating func add(_ image: InodeImage) {
+        switch image.mode >> 12 {
+        case 8:
+            files += 1
+            logicalBytes += image.size
+        case 4: directories += 1
+        default: others += 1
+        }
+    }
+
+    mutating func remove(_ image: InodeImage) {
+        switch image.mode >> 12 {
+        case 8:
+            files -= min(files, 1)
+            logicalBytes -= min(logicalBytes, image.size)
+        case 4: directories -= min(directories, 1)
+        default: others -= min(others, 1)
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// The packs that are there, and readers for them, before numbers are given: what opening works on.
+import Backends
+import Compression
+import DiskFormat
+import Hashing
+import Packs
+import Platform
+import SuperChunks
+
+/// The packs of a store as its backend lists them. One thread.
+final class PackSet {
+    /// Open readers kept at a time.
+    private static let readersMax = 64
+
+    let backend: any Backend
+    let parameters: StoreParameters
+    /// Bytes of each pack's file.
+    private(set) var sizes: [PackID: UInt64]
+    /// Ascending.
+    private(set) var ids: [PackID]
+    let hashers: HasherPool
+    let codec: PooledFrameCodec
+    let buffers: BufferPool
+    private var readers: [PackID: PackReader] = [:]
+
+    /// Lists the packs, and takes the store's parameters from the newest one whose header is intact.
+    ///
+    /// Throws `notAStore` where there is no pack.
+    init(
+        _ backend: any Backend, codec: (StoreParameters) -> PooledFrameCodec,
+        keptBufferBytes: Int
+    ) throws(StoreError) {
+        self.backend = backend
+        let found = try PackSet.list(backend)
+        sizes = found
+        ids = found.keys.sorted()
+        var parameters: StoreParameters?
+        var failure: PackError?
+        for id in ids.reversed() where parameters == nil {
+            do throws(PackError) {
+                parameters = try PackReader(id, in: backend, expecting: nil).header.parameters
+            } catch {
+                // A pack whose header never became whole stands for nothing; a store of which no
+                // header can be read is refused with the first reason.
+                failure = failure ?? error
+            }
+        }
+        guard let parameters else {
+            if let failure { throw .pack(failure) }
+            throw .notAStore(location: backend.location)
+        }
+        self.parameters = parameters
+        hashers = HasherPool(parameters.hash)
+        self.codec = codec(parameters)
+        buffers = BufferPool(
+            capacityBytes: Int(parameters.superChunkBytes), keptBytesMax: keptBufferBytes)
+    }
+
+    static func list(_ backend: any Backend) throws(StoreError) -> [PackID: UInt64] {
+        var result: [PackID: UInt64] = [:]
+        do throws(BackendError) {
+            for file in try backend.list(prefix: "packs/") {
+                if let id = PackID(fileName: file.name) { result[id] = file.size }
+            }
+        } catch {
+            throw .backend(error)
+        }
+        return result
+    }
+
+    /// A reader of a pack, also of one whose header is damaged.
+    func reader(_ id: PackID) throws(StoreError) -> PackReader {
+        if let reader = readers[id] { return reader }
+        let reader = try readingPack { () throws(PackError) in
+            try PackReader(salvaging: id, in: backend, parameters: parameters)
+        }
+        if readers.count >= PackSet.readersMax { readers = [:] }
+        readers[id] = reader
+        return reader
+    }
+
+    /// Forgets a pack that was removed, or the reader of one that was changed.
+    func refresh(_ id: PackID, isRemoved: Bool = false) {
+        readers[id] = nil
+        guard isRemoved else { return }
+        sizes[id] = nil
+        ids.removeAll { $0 == id }
+    }
+
+    // MARK: commits
+
+    /// A commit as it lies in a pack.
+    struct FoundCommit {
+        var commit: Commit
+        var hash: ChunkName
+        var position: LogPosition
+    }
+
+    /// The commit whose record begins at `offset`; nil where there is no intact one.
+    ///
+    /// Throws what says nothing about the record.
+    func commit(in pack: PackID, at offset: UInt64) throws(StoreError) -> FoundCommit? {
+        do throws(StoreError) {
+            return try readCommit(in: pack, at: offset)
+        } catch {
+            guard error.judgement != .failed else { throw error }
+            return nil
+        }
+    }
+
+    private func readCommit(
+        in pack: PackID, at offset: UInt64
+    ) throws(StoreError) -> FoundCommit? {
+        let reader = try reader(pack)
+        let (header, body) = try readingPack { () throws(PackError) in
+            try reader.readRecord(at: offset)
+        }
+        guard header.kind == .commit, Int(header.rawBytes) <= DiskFormat.bodyBytesMax,
+            let raw = restored(body, header)
+        else { return nil }
+        let hash = try raw.withUnsafeBufferPointer { (buffer) throws(StoreError) in
+            try hashers.name(of: UnsafeRawBufferPointer(buffer), domain: .tree)
+        }
+        let decoded: Commit
+        do throws(FormatError) {
+            decoded = try raw.withUnsafeBufferPointer { (buffer) throws(FormatError) in
+                try Commit(UnsafeRawBufferPointer(buffer))
+            }
+        } catch {
+            return nil
+        }
+        return FoundCommit(
+            commit: decoded, hash: hash,
+            position: LogPosition(pack: pack, offset: offset, end: offset + header.recordBytes))
+    }
+
+    private func restored(_ body: [UInt8], _ header: RecordHeader) -> [UInt8]? {
+        if header.codec == 0 { return body }
+        var raw = [UInt8](repeating: 0, count: Int(header.rawBytes))
+        let isRestored = body.withUnsafeBytes { stored in
+            raw.withUnsafeMutableBytes { target in
+                (try? codec.decompress(stored, into: target)) != nil
+            }
+        }
+        return isRestored ? raw : nil
+    }
+
+    /// Whether a valid trailer proves that all of the pack's records were durable.
+    func isSealed(_ id: PackID) throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            let reader = try reader(id)
+            let scanner = try readingPack { () throws(PackError) in
+                try PackScanner(reader, from: UInt64(PackHeader.byteCount))
+            }
+            return scanner.isSealed
+        } catch {
+            guard error.judgement != .failed else { throw error }
+            return false
+        }
+    }
+}

@@ -1,0 +1,69 @@
+// Whether there is room for new data, asked for seldom.
+import Backends
+import Platform
+
+/// Keeps new data out while less than the reserve is free. Metadata and commits pass: deleting never
+/// needs space (DESIGN §3.9). Any thread.
+final class SpaceGate: Sendable {
+    /// The backend is asked after so long or so much, whichever comes first.
+    static let intervalNanoseconds: UInt64 = 50_000_000
+    static let intervalBytes = 16 << 20
+
+    private struct State {
+        var askedAt: UInt64 = 0
+        var bytesSince = 0
+        var isShort = false
+        var isAsked = false
+    }
+
+    private let backend: any Backend
+    private let state = ConditionMutex(State())
+
+    init(backend: any Backend) {
+        self.backend = backend
+    }
+
+    /// Bytes that data leaves free: 64 MiB, or 1/64 of the medium where that is more, at most 2 GiB;
+    /// of a medium below 512 MiB an eighth.
+    static func reserveBytes(of space: BackendSpace) -> UInt64 {
+        let small = space.totalBytes / 8
+        let usual = max(64 << 20, min(space.totalBytes / 64, 2 << 30))
+        return min(small, usual)
+    }
+
+    /// Whether data may be written now. A backend that does not tell its space is taken to have it.
+    func isOpen() -> Bool {
+        let now = monotonicNanoseconds()
+        let isFresh = state.withLock { state in
+            let isFresh =
+                state.isAsked && state.bytesSince < SpaceGate.intervalBytes
+                && now - state.askedAt < SpaceGate.intervalNanoseconds
+            if !isFresh {
+                state.isAsked = true
+                state.askedAt = now
+                state.bytesSince = 0
+            }
+            return isFresh
+        }
+        guard !isFresh else { return state.withLock { !$0.isShort } }
+        let space = try? backend.space()
+        let isShort = space.map { $0.availableBytes < SpaceGate.reserveBytes(of: $0) } ?? false
+        state.withLock { $0.isShort = isShort }
+        return !isShort
+    }
+
+    /// So much was appended.
+    func note(bytes: Int) {
+        state.withLock { $0.bytesSince += bytes }
+    }
+
+    /// A write has failed for want of space: closed until the backend is asked again.
+    func close() {
+        let now = monotonicNanoseconds()
+        state.withLock { state in
+            state.isShort = true
+            state.isAsked = true
+            state.askedAt = now
+        }
+    }
+}

@@ -1,0 +1,267 @@
+// Opening: index and packs are brought to agree, and what an unclean end left is put in order.
+//
+// Invariants:
+// 1. A read-only opening changes neither packs nor index.
+// 2. Nothing is cut or removed while anything suggests that what lies there was durable once.
+// 3. The index on disk knows the next pack sequence before a pack is removed, so that no name is
+//    given twice.
+import Backends
+import ChunkIndex
+import DiskFormat
+import Metadata
+import NamespaceIndex
+import Packs
+import Platform
+import SuperChunks
+
+extension ChunkStore {
+    /// Opens a store: replays what the index does not hold, rebuilds the index where it is of no use,
+    /// and seals what an unclean end left open.
+    ///
+    /// A store that has lost packs, or whose log is damaged, opens read-only at its last good state,
+    /// with an event that says so.
+    ///
+    /// Throws `notAStore`, `noCommit`, `index(.busy)`, and what hinders reading altogether.
+    public static func open(
+        _ backend: any Backend, index provider: any IndexProvider, options: StoreOptions
+    ) throws(StoreError) -> ChunkStore {
+        let packs = try PackSet(
+            backend, codec: { PooledFrameCodec($0, options) },
+            keptBufferBytes: options.keptBufferBytes)
+        var opening = StoreOpening(packs: packs, provider: provider, options: options)
+        let parts = try opening.run()
+        do throws(StoreError) {
+            return try ChunkStore(parts, backend: backend, options: options)
+        } catch {
+            try? parts.index.close(flushing: false)
+            throw error
+        }
+    }
+}
+
+/// One opening of a store. One thread.
+struct StoreOpening {
+    let packs: PackSet
+    let provider: any IndexProvider
+    let options: StoreOptions
+    let shelf: PackShelf
+    let reader: ChunkReader
+    /// Why nothing may be written; the first reason counts.
+    var readOnlyReason: String?
+
+    init(packs: PackSet, provider: any IndexProvider, options: StoreOptions) {
+        self.packs = packs
+        self.provider = provider
+        self.options = options
+        shelf = PackShelf(backend: packs.backend, parameters: packs.parameters)
+        reader = ChunkReader(
+            shelf: shelf, frameCacheBytes: options.frameCacheBytes, codec: packs.codec,
+            buffers: packs.buffers, onEvent: options.onEvent)
+    }
+
+    func tell(_ event: StoreEvent) {
+        options.onEvent?(event)
+    }
+
+    mutating func refuseWriting(_ reason: String) {
+        guard readOnlyReason == nil else { return }
+        readOnlyReason = reason
+        tell(.becameReadOnly(reason))
+    }
+
+    /// Everything up to a store that can be used.
+    mutating func run() throws(StoreError) -> ChunkStore.Parts {
+        if options.isReadOnly { readOnlyReason = "opened for reading only" }
+        try checkFeatures()
+        if packs.backend.isReadOnly { refuseWriting("the medium is read-only") }
+        let (index, known) = try openIndex()
+        do throws(StoreError) {
+            return try complete(index, known)
+        } catch {
+            // The first error is the one to report.
+            try? index.close(flushing: false)
+            throw error
+        }
+    }
+
+    private mutating func checkFeatures() throws(StoreError) {
+        do throws(FormatError) {
+            if try !packs.parameters.features.check() {
+                refuseWriting("the store has features that this program may only read")
+            }
+        } catch {
+            throw .pack(.format(error, pack: packs.ids.last ?? .none, offset: 0))
+        }
+    }
+
+    private mutating func complete(
+        _ opened: any MetadataStore, _ known: StateRecord?
+    ) throws(StoreError) -> ChunkStore.Parts {
+        var index = opened
+        var state: StateRecord
+        let end: LogEnd
+        if let known {
+            state = known
+            shelf.restore(
+                try index.packs().map { ($0.number, $0.record.id) },
+                nextNumber: known.nextPackNumber)
+            var volumes = try volumesByNumber(index)
+            end = try replay(into: index, &state, &volumes, isBuilding: false)
+        } else {
+            var rebuilding = IndexRebuilding(
+                packs: packs, shelf: shelf, reader: reader, tell: options.onEvent)
+            (index, state, end) = try rebuilding.run { () throws(StoreError) in
+                try makeIndex(insteadOf: opened)
+            }
+            if let reason = rebuilding.lossReason { refuseWriting(reason) }
+        }
+        if let damaged = end.damagedAt {
+            refuseWriting(
+                "valid records lie behind damage in pack \(damaged.pack) at \(damaged.offset)")
+        }
+        try findLostPacks(index)
+        var parts = ChunkStore.Parts(
+            parameters: packs.parameters, index: index, shelf: shelf, reader: reader,
+            codec: packs.codec, buffers: packs.buffers, state: state,
+            volumes: try volumesByNumber(index), readOnlyReason: readOnlyReason)
+        if readOnlyReason == nil { try putInOrder(&parts) }
+        return parts
+    }
+
+    private func volumesByNumber(
+        _ index: any MetadataStore
+    ) throws(StoreError) -> [UInt32: VolumeRecord] {
+        var result: [UInt32: VolumeRecord] = [:]
+        for (number, record) in try index.volumes() { result[number] = record }
+        return result
+    }
+
+    // MARK: the index
+
+    /// The index that is there, and its state; nil where it has to be made anew.
+    private mutating func openIndex() throws(StoreError) -> (any MetadataStore, StateRecord?) {
+        let isReadOnly = readOnlyReason != nil
+        var reason = "there is none"
+        var found: (any MetadataStore)?
+        do throws(MetadataError) {
+            found = try provider.open(readOnly: isReadOnly, memoryBytes: options.indexBytes)
+        } catch {
+            guard case .damaged(let text) = error else { throw .index(error) }
+            reason = text
+        }
+        if let found {
+            do throws(StoreError) {
+                if let state = try usableState(found, &reason) {
+                    return (isReadOnly ? IndexOverlay(over: found) : found, state)
+                }
+            } catch {
+                try? found.close(flushing: false)
+                guard case .index(.damaged(let text)) = error else { throw error }
+                reason = text
+            }
+            try? found.close(flushing: false)
+        }
+        tell(.rebuildingIndex(reason: reason))
+        return (MemoryMetadataStore(), nil)
+    }
+
+    /// The state of an index whose last commit is in the packs where it says.
+    private func usableState(
+        _ index: any MetadataStore, _ reason: inout String
+    ) throws(StoreError) -> StateRecord? {
+        let state: StateRecord?
+        do throws(StoreError) {
+            state = try index.state()
+        } catch {
+            guard case .indexDamaged(let format) = error else { throw error }
+            reason = "\(format)"
+            return nil
+        }
+        guard let state, !state.isBuilding else {
+            reason = "it was never finished"
+            return nil
+        }
+        let found = try packs.commit(in: state.position.pack, at: state.position.offset)
+        guard let found, found.hash == state.hash else {
+            reason = "its last commit is not in the packs"
+            return nil
+        }
+        return state
+    }
+
+    /// An empty index; in memory where nothing may be written.
+    private func makeIndex(insteadOf old: any MetadataStore) throws(StoreError) -> any MetadataStore
+    {
+        if readOnlyReason != nil { return MemoryMetadataStore() }
+        do throws(MetadataError) {
+            try old.close(flushing: false)
+            return try provider.create(memoryBytes: options.indexBytes)
+        } catch {
+            throw .index(error)
+        }
+    }
+
+    // MARK: the log
+
+    /// Applies the valid commits behind `state`.
+    private func replay(
+        into index: any MetadataStore, _ state: inout StateRecord,
+        _ volumes: inout [UInt32: VolumeRecord], isBuilding: Bool
+    ) throws(StoreError) -> LogEnd {
+        var replay = Replay(packs: packs, shelf: shelf, reader: reader)
+        let end = try replay.run(into: index, &state, &volumes, isBuilding: isBuilding)
+        if replay.count > 0 { tell(.replayed(commits: replay.count)) }
+        return end
+    }
+
+    /// Packs that the index knows and that are gone, or shorter than commits vouch for.
+    private mutating func findLostPacks(_ index: any MetadataStore) throws(StoreError) {
+        var lost: [PackID] = []
+        for (_, pack) in try index.packs() where !pack.isCondemned {
+            if (packs.sizes[pack.id] ?? 0) < pack.validBytes { lost.append(pack.id) }
+        }
+        guard !lost.isEmpty else { return }
+        lost.sort()
+        tell(.lostPacks(lost))
+        refuseWriting("\(lost.count) packs are missing or too short, the first \(lost[0])")
+    }
+}
+
+/// Applies commits that are in the packs and not in the index.
+struct Replay {
+    let packs: PackSet
+    let shelf: PackShelf
+    let reader: ChunkReader
+    private(set) var count = 0
+
+    init(packs: PackSet, shelf: PackShelf, reader: ChunkReader) {
+        self.packs = packs
+        self.shelf = shelf
+        self.reader = reader
+    }
+
+    /// - Parameter isBuilding: whether the index stays of no use to others with what is written.
+    mutating func run(
+        into index: any MetadataStore, _ state: inout StateRecord,
+        _ volumes: inout [UInt32: VolumeRecord], isBuilding: Bool
+    ) throws(StoreError) -> LogEnd {
+        var follower = LogFollower(after: state, in: packs, shelf: shelf)
+        while true {
+            switch try follower.next() {
+            case .end(let end): return end
+            case .commit(let applied):
+                var applier = CommitApplier(
+                    index: index, shelf: shelf, secret: packs.parameters.secret, state: state,
+                    volumes: volumes
+                ) { [reader] (name, places) throws(StoreError) in
+                    try reader.children(of: name, at: places)
+                }
+                let batch = try applier.apply(applied) { $0.isBuilding = isBuilding }
+                try index.apply(batch)
+                state = applier.state
+                volumes = applier.volumes
+                count += 1
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Compression
+import DiskFormat
+import Glibc
+
+/// How a store is to be opened.
+public struct StoreOptions: Sendable {
+    /// Opens without changing anything, neither packs nor index.
+    public var isReadOnly = false
+    /// Bytes of memory for caches and buffers. Half of it keeps decoded frames, three eighths are
+    /// the index's, and the last eighth bounds the buffers that are kept for new super-chunks.
+    public var memoryBytes = 512 << 20
+    /// Threads that compress, and as many that read ahead; at least 1. As many as there are processors.
+    public var workerCount: Int
+    /// How new super-chunks are compressed; nil: as the store's parameters say.
+    public var method: CompressionMethod?
+    /// Told what people should know, on the thread where it happened; must not call the store.
+    public var onEvent: (@Sendable (StoreEvent) -> Void)?
+
+    public init() {
+        workerCount = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    }
+
+    var frameCacheBytes: Int { max(0, memoryBytes) / 2 }
+    var indexBytes: Int { max(0, memoryBytes) / 8 * 3 }
+    var keptBufferBytes: Int { max(0, memoryBytes) / 8 }
+}
+
+/// What happened to a store that people should know: for logs.
+public enum StoreEvent: Sendable {
+    /// Commits were found behind what the index held, and were applied to it.
+    case replayed(commits: Int)
+    /// The index is missing or of no use; it is made anew from the packs, which may take a while.
+    case rebuildingIndex(reason: String)
+    /// The index is there again, with so many chunks.
+    case rebuilt(chunks: UInt64)
+    /// A pack that an unclean end left was cut at this byte, behind its last valid record, and sealed.
+    case sealedTornPack(PackID, at: UInt64)
+    /// A pack in which nothing was committed was removed after an unclean end.
+    case removedTornPack(PackID)
+    /// A pack in which nothing lived was deleted.
+    case deletedPack(PackID)
+    /// A copy of the chunk does not verify; the text says which and why.
+    case damagedChunk(ChunkName, String)
+    /// Nothing more is written until the store is opened anew; the text says why.
+    case becameReadOnly(String)
+    /// These packs are missing, or shorter than they were.
+    case lostPacks([PackID])
+}
+
+/// What a caller wants committed. The store adds what is its own: spans, packs, epochs and sequences.
+public struct CommitDraft: Sendable {
+    /// What changes in each volume; `epoch` and `sequence` are filled in by the store.
+    public var volumes: [VolumeChanges]
+    /// Whether recovery may begin at this commit. Every volume in it then has a `root`; those that are
+    /// not in it keep theirs.
+    public var isCheckpoint: Bool
+    /// Tree nodes that a checkpoint took up or let go, also the volumes' `RootImage` chunks and the
+    /// nodes of tables of linked inodes.
+    public var nodeCounts: [CountChange]
+    public var time: DiskTime
+
+    public init(
+        volumes: [VolumeChanges] = [], isCheckpoint: Bool = false,
+        nodeCounts: [CountChange] = [], time: DiskTime
+    ) {
+        self.volumes = volumes
+        self.isCheckpoint = isCheckpoint
+        self.nodeCounts = nodeCounts
+        self.time = time
+    }
+}
+
+/// What became of a draft that is durable.
+public struct CommitReceipt: Equatable, Sendable {
+    public var sequence: UInt64
+    public var isCheckpoint: Bool
+
+    public init(sequence: UInt64, isCheckpoint: Bool) {
+        self.sequence = sequence
+        self.isCheckpoint = isCheckpoint
+    }
+}
+
+/// A volume that a new store begins with.
+public struct NewVolume: Sendable {
+    public var name: String
+    public var volumeID: UniqueID
+    /// The root directory: inode 1.
+    public var root: InodeImage
+
+    public init(name: String, volumeID: UniqueID, root: InodeImage) {
+        self.name = name
+        self.volumeID = volumeID
+        self.root = root
+    }
+}
