@@ -70,6 +70,7 @@ let package = Package(
         layer("SuperChunks", ["DiskFormat", "Platform"]),
         layer("Packs", ["DiskFormat", "Backends"]),
         layer("Trees", ["DiskFormat"]),
+        layer("WriteBuffers", []),
         // L4: composition
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
@@ -88,6 +89,7 @@ let package = Package(
         suite(
             "SuperChunksTests", ["SuperChunks", "DiskFormat", "Platform", "Compression"]),
         suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
+        suite("WriteBuffersTests", ["WriteBuffers"]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17
