@@ -70,12 +70,21 @@ let package = Package(
         layer("SuperChunks", ["DiskFormat", "Platform"]),
         layer("Packs", ["DiskFormat", "Backends"]),
         layer("Trees", ["DiskFormat"]),
+        layer("WriteBuffers", []),
         // L4: composition
         layer(
             "Pipeline",
             [
                 "Backends", "ChunkIndex", "NamespaceIndex", "Compression", "DiskFormat",
                 "Hashing", "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
+            ]),
+        layer("Folding", ["Chunking", "DiskFormat", "Trees"]),
+        // L5: meaning
+        layer(
+            "Volume",
+            [
+                "Chunking", "DiskFormat", "FileModel", "Folding", "Metadata", "NamespaceIndex",
+                "Pipeline", "Platform", "Trees", "WriteBuffers",
             ]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
@@ -100,6 +109,7 @@ let package = Package(
                 "Pipeline", "Backends", "ChunkIndex", "NamespaceIndex", "Compression",
                 "DiskFormat", "Hashing", "Metadata", "Packs", "Platform", "Trees",
             ]),
+        suite("WriteBuffersTests", ["WriteBuffers"]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17

@@ -34,6 +34,7 @@ struct NamespaceStage {
     mutating func apply(
         _ changes: VolumeChanges, applier: inout CommitApplier, to batch: inout MetadataBatch
     ) throws(StoreError) {
+        if changes.root != nil { try forgetReleasedTrees(applier.index, &batch) }
         for change in changes.inodes {
             switch change {
             case .put(let image): try put(image, &applier)
@@ -94,9 +95,26 @@ struct NamespaceStage {
                 batch.delete(NamespaceKey.piece(volume, inode: number, offset: piece.offset))
             }
         }
+        // The tree that the newest checkpoint gave it is let go by the next one.
+        if case .directory(let root) = old.image.content {
+            batch.put(
+                NamespaceKey.released(volume, number), ReleasedTreeRecord(root: root).encoded())
+        }
         statistics.remove(old.image)
         staged.now = nil
         inodes[number] = staged
+    }
+
+    /// A checkpoint has let go what was released before it.
+    private func forgetReleasedTrees(
+        _ index: any MetadataStore, _ batch: inout MetadataBatch
+    ) throws(StoreError) {
+        var keys: [[UInt8]] = []
+        try index.visit(NamespaceKey.prefix(.released, volume)) { key, _ in
+            keys.append([UInt8](key))
+            return true
+        }
+        for key in keys { batch.delete(key) }
     }
 
     private func finish(_ secret: StoreSecret, _ batch: inout MetadataBatch) {

@@ -109,7 +109,8 @@ final class SpaceGuard: Sendable {
         do throws(StoreError) {
             let space = try store.space()
             free =
-                Int64(clamping: space.availableBytes) - Int64(clamping: store.reserveBytes)
+                Int64(clamping: space.availableBytes)
+                - Int64(clamping: try store.reserveBytes())
                 - Int64(buffered.withLock { $0 }?() ?? 0)
         } catch {
             throw .io

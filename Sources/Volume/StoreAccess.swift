@@ -15,6 +15,9 @@ final class StoreAccess: ContentStore {
     let store: ChunkStore
     private(set) var failure: StoreError?
 
+    /// Forgets the last task's error.
+    func reset() { failure = nil }
+
     init(_ store: ChunkStore) {
         self.store = store
     }
@@ -68,7 +71,7 @@ final class StoreAccess: ContentStore {
 /// The one place where a store's errors become those of POSIX.
 private func posixError(_ error: StoreError) -> FileError {
     switch error {
-    case .missingChunk, .damagedChunk: .damaged
+    case .missingChunk, .damagedChunk, .outOfRange: .damaged
     case .noSpace: .noSpace
     case .readOnly, .lostPacks, .damagedLog: .readOnly
     case .backend(.noSpace): .noSpace

@@ -180,22 +180,31 @@ struct TreeWriter {
     private mutating func writeLinked(
         _ root: NodeReference?
     ) throws(FileError) -> NodeReference? {
-        let reader = ListReader<LinkedInodesSchema, StoreAccess>(store: access)
         var edits: [KeyedEdit<LinkedInodesSchema, StoreAccess>.Change] = []
-        do throws(TreeError) {
-            for inode in linked.union(unlinked).sorted() {
-                let key = LinkedInodesSchema.key(inode: inode)
-                if linked.contains(inode), let record = try? volume.storedInode(inode) {
-                    edits.append((key, record.image))
-                } else if try root != nil && reader.find(key, in: root) != nil {
-                    edits.append((key, nil))
-                }
+        for inode in linked.union(unlinked).sorted() {
+            let key = LinkedInodesSchema.key(inode: inode)
+            if linked.contains(inode), let record = try volume.storedInode(inode) {
+                edits.append((key, record.image))
+            } else if try isListed(key, in: root) {
+                edits.append((key, nil))
             }
-            guard !edits.isEmpty else { return root }
+        }
+        guard !edits.isEmpty else { return root }
+        do throws(TreeError) {
             let result = try KeyedEdit<LinkedInodesSchema, StoreAccess>.apply(
                 edits, to: root, in: access)
             count(result)
             return result.root
+        } catch {
+            throw access.fileError(error)
+        }
+    }
+
+    private func isListed(_ key: [UInt8], in root: NodeReference?) throws(FileError) -> Bool {
+        guard let root else { return false }
+        do throws(TreeError) {
+            let reader = ListReader<LinkedInodesSchema, StoreAccess>(store: access)
+            return try reader.find(key, in: root) != nil
         } catch {
             throw access.fileError(error)
         }

@@ -1,7 +1,9 @@
 // From buffered changes to keys.
+import Chunking
 import DiskFormat
 import FileModel
 import Folding
+import Pipeline
 import Trees
 
 extension Volume {
@@ -46,17 +48,18 @@ extension Volume {
     func fold(
         _ beginning: FileContent.Beginning, _ content: FileContent, mode: FoldMode
     ) throws(FileError) -> FoldResult {
-        let access = StoreAccess(store)
-        let folder = Folder(chunker: chunker, store: access)
+        let bench = benches.withLock { $0.popLast() } ?? FoldBench(store, chunker)
+        bench.access.reset()
+        defer { benches.withLock { $0.append(bench) } }
         do throws(TreeError) {
-            let result = try folder.fold(
+            let result = try bench.folder.fold(
                 beginning.stored, patches: beginning.frozen.patches, bytes: beginning.frozen,
                 newSize: beginning.frozen.fileBytes, mode: mode)
             drains.account(content.endFold(result.content, foldedSize: result.foldedSize))
             return result
         } catch {
             drains.account(content.abandonFold())
-            throw access.fileError(error)
+            throw bench.access.fileError(error)
         }
     }
 
@@ -72,5 +75,17 @@ extension Volume {
                 node.allocatedIsStale = false
             }
         }
+    }
+}
+
+/// What a fold works with: its window of a mebibyte and more is used again by the next. One thread at
+/// a time has it, hence `@unchecked`.
+final class FoldBench: @unchecked Sendable {
+    let access: StoreAccess
+    let folder: Folder<StoreAccess>
+
+    init(_ store: ChunkStore, _ chunker: Chunker) {
+        access = StoreAccess(store)
+        folder = Folder(chunker: chunker, store: access)
     }
 }

@@ -88,7 +88,7 @@ extension Volume {
                 let start = Int(gap.lowerBound - offset)
                 let part = UnsafeMutableRawBufferPointer(
                     rebasing: buffer[start..<start + gap.count])
-                try reader.read(plan.stored, at: gap.lowerBound, into: part)
+                try reader.read(of: plan.stored, at: gap.lowerBound, into: part)
             }
         } catch {
             throw access.fileError(error)
@@ -130,7 +130,7 @@ extension Volume {
                 }
                 return found
             case .hole:
-                return try reader.nextHole(of: stored, from: offset, size: size)
+                return try reader.nextHole(of: stored, from: offset, size: size) ?? size
             }
         } catch {
             if error == .badEdit { throw .noSuchPosition }

@@ -50,6 +50,8 @@ public final class Volume: FilesystemOperations, Sendable {
     let committer: Committer
     let namespace: ConditionMutex<Namespace>
     let drains: DrainQueue
+    /// Idle ones; as many as there ever were folds at the same time.
+    let benches = ConditionMutex<[FoldBench]>([])
     let notifier = ConditionMutex<(any KernelNotifier)?>(nil)
 
     public var isReadOnly: Bool { options.isReadOnly || store.isReadOnly }
@@ -97,7 +99,7 @@ public final class Volume: FilesystemOperations, Sendable {
     public func usage() throws(FileError) -> FilesystemUsage {
         do throws(StoreError) {
             let space = try store.space()
-            let reserve = store.reserveBytes
+            let reserve = try store.reserveBytes()
             let free = space.availableBytes > reserve ? space.availableBytes - reserve : 0
             let inodes = namespace.withLock { $0.inodeCount }
             return FilesystemUsage(
