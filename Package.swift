@@ -72,6 +72,7 @@ let package = Package(
         layer("Trees", ["DiskFormat"]),
         layer("WriteBuffers", []),
         // L4: composition
+        layer("Folding", ["Chunking", "DiskFormat", "Trees"]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // tests, by layer
@@ -90,6 +91,7 @@ let package = Package(
             "SuperChunksTests", ["SuperChunks", "DiskFormat", "Platform", "Compression"]),
         suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
         suite("WriteBuffersTests", ["WriteBuffers"]),
+        suite("FoldingTests", ["Folding", "Chunking", "DiskFormat", "Hashing", "Trees"]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17
