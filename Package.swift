@@ -88,6 +88,7 @@ let package = Package(
             ]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
+        .executableTarget(name: "tryout", dependencies: ["Volume", "Mount", "Pipeline", "Backends"], path: "Sources/tryout"),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
@@ -110,6 +111,7 @@ let package = Package(
                 "DiskFormat", "Hashing", "Metadata", "Packs", "Platform", "Trees",
             ]),
         suite("WriteBuffersTests", ["WriteBuffers"]),
+        suite("FoldingTests", ["Folding", "Chunking", "DiskFormat", "Hashing", "Trees"]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17

@@ -85,7 +85,8 @@ public struct Folder<Store: ContentStore> {
         for cut in cuts {
             switch cut.kind {
             case .data:
-                let chunk = UnsafeRawBufferPointer(rebasing: window[position..<position + cut.length])
+                let chunk = UnsafeRawBufferPointer(
+                    rebasing: window[position..<position + cut.length])
                 extents.append(.data(try store.putData(chunk), length: UInt32(cut.length)))
             case .zeros: extents.append(.zeros(length: UInt64(cut.length)))
             }

@@ -95,7 +95,8 @@ struct RecipeAssembly<Store: ContentStore> {
         guard case .recipe(let root?) = current else { return .none }
         if root.level == 0, size <= UInt64(ChunkerParameters.maximumBytesLimit) {
             let node = try ListReader<RecipeSchema, Store>(store: store).node(root)
-            if case .leaf(let extents) = node, extents.count == 1, case .data(let name, _) = extents[0]
+            if case .leaf(let extents) = node, extents.count == 1,
+                case .data(let name, _) = extents[0]
             {
                 return .chunk(name)
             }
