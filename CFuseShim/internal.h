@@ -62,7 +62,9 @@ extern const struct fuse_lowlevel_ops ashlar_fuse_operations;
 /// Replaces libfuse's reads and writes of the device (negotiation.c).
 int ashlar_fuse_install_io(AshlarFuseSession *session);
 
-/// Whether every request that the kernel has handed out or queued is answered (negotiation.c).
+/// Names the calling thread as one that reads requests; to be called before each read (quiet.c).
+void ashlar_fuse_mark_worker(void);
+/// Whether every request that the kernel has handed out or queued is answered (quiet.c).
 bool ashlar_fuse_is_quiet(const AshlarFuseSession *session);
 
 /// mounting.c

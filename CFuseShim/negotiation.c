@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -59,6 +58,7 @@ static void amend_init_reply(AshlarFuseSession *session, struct fuse_init_out *r
 // A cancellation point, as libfuse's loop expects of it: workers that wait here are cancelled.
 static ssize_t read_request(int device, void *buffer, size_t capacity, void *userdata) {
     AshlarFuseSession *session = userdata;
+    ashlar_fuse_mark_worker();
     ssize_t length = read(device, buffer, capacity);
     if (length < (ssize_t)sizeof(struct fuse_in_header)) return length;
     struct fuse_in_header *header = buffer;
@@ -99,16 +99,6 @@ static ssize_t write_reply(int device, struct iovec *parts, int count, void *use
     // Notifications have no number. Counted behind the write: what it set off is queued by then.
     if (header->unique) atomic_fetch_add_explicit(&session->replies, 1, memory_order_release);
     return written;
-}
-
-bool ashlar_fuse_is_quiet(const AshlarFuseSession *session) {
-    uint64_t replies = atomic_load_explicit(&session->replies, memory_order_acquire);
-    uint64_t requests = 0;
-    for (unsigned i = 0; i < ASHLAR_FUSE_OPCODE_COUNT; i++)
-        if (i != FUSE_FORGET && i != FUSE_BATCH_FORGET && i != FUSE_INTERRUPT)
-            requests += ashlar_fuse_session_count(session, i);
-    struct pollfd device = {.fd = session->device, .events = POLLIN};
-    return requests == replies && poll(&device, 1, 0) == 0;
 }
 
 int ashlar_fuse_install_io(AshlarFuseSession *session) {

@@ -169,21 +169,39 @@ static void *ender_main(void *argument) {
 
 struct saved_handlers {
     struct sigaction end[END_SIGNAL_COUNT];
-    struct sigaction interrupt;
     sigset_t mask;
 };
 
-static void install_handlers(AshlarFuseSession *session, struct saved_handlers *saved) {
+/// Sessions of one process may begin and end in any order: the first installs what interrupts their
+/// loops, and the last takes it away.
+static pthread_mutex_t interrupt_lock = PTHREAD_MUTEX_INITIALIZER;
+static int interrupt_users;
+static struct sigaction interrupt_before;
+
+static void install_interrupt(void) {
     struct sigaction action = {.sa_handler = on_interrupt};
+    sigemptyset(&action.sa_mask);
+    pthread_mutex_lock(&interrupt_lock);
+    if (interrupt_users++ == 0) sigaction(INTERRUPT_SIGNAL, &action, &interrupt_before);
+    pthread_mutex_unlock(&interrupt_lock);
+}
+
+static void remove_interrupt(void) {
+    pthread_mutex_lock(&interrupt_lock);
+    if (--interrupt_users == 0) sigaction(INTERRUPT_SIGNAL, &interrupt_before, NULL);
+    pthread_mutex_unlock(&interrupt_lock);
+}
+
+static void install_handlers(AshlarFuseSession *session, struct saved_handlers *saved) {
+    struct sigaction action = {.sa_handler = on_end_signal};
     sigset_t interrupt;
     sigemptyset(&action.sa_mask);
-    sigaction(INTERRUPT_SIGNAL, &action, &saved->interrupt);
+    install_interrupt();
     sigemptyset(&interrupt);
     sigaddset(&interrupt, INTERRUPT_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &interrupt, &saved->mask);
     if (!session->options.handle_signals) return;
     atomic_store(&signal_session, session);
-    action.sa_handler = on_end_signal;
     for (int i = 0; i < END_SIGNAL_COUNT; i++) sigaction(end_signals[i], &action, &saved->end[i]);
 }
 
@@ -193,7 +211,7 @@ static void remove_handlers(AshlarFuseSession *session, const struct saved_handl
         atomic_store(&signal_session, NULL);
     }
     pthread_sigmask(SIG_SETMASK, &saved->mask, NULL);
-    sigaction(INTERRUPT_SIGNAL, &saved->interrupt, NULL);
+    remove_interrupt();
 }
 
 static int start_blocked(pthread_t *thread, void *(*body)(void *), void *argument) {

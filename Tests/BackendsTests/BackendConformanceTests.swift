@@ -258,7 +258,9 @@ final class BackendConformanceTests: XCTestCase {
             XCTAssertTrue(try file.punchHole(0..<0))
             XCTAssertEqual(try file.allocatedBytes(), before)
             guard try file.punchHole(page..<(33 * page + 100)) else { return }
-            XCTAssertEqual(try file.allocatedBytes(), before - 32 * page)
+            // Of a file in many parts the filesystem's own map may grow by a block.
+            let after = try file.allocatedBytes()
+            XCTAssertTrue((before - 32 * page...before - 31 * page).contains(after), "\(after)")
             XCTAssertEqual(try file.size(), 64 * page)
             let expected =
                 [UInt8](repeating: 7, count: 4096)

@@ -4,10 +4,18 @@ import XCTest
 final class SamplingTests: XCTestCase {
     func testNoiseLooksIncompressible() throws {
         var generator = SeededGenerator()
-        for size in [4096, 5000, 32_768, 1 << 20, 20 << 20] {
-            // Of 16 windows none may be 4.5 standard deviations off: fails less than once in 10^3.
-            XCTAssertTrue(looksIncompressible(generator.bytes(size)), "\(size)")
+        // The guess is wrong about a short block now and then: one in a thousand where none of 16
+        // windows may be 4.5 standard deviations off. Eleven of 400 would be another matter.
+        for size in [4096, 5000] {
+            let wrong = (0..<400).count { _ in !looksIncompressible(generator.bytes(size)) }
+            XCTAssertLessThanOrEqual(wrong, 10, "\(size)")
         }
+        // From 32 windows on one may be off, and two are less often than once in 10^6 blocks.
+        for size in [32_768, 1 << 20] {
+            let wrong = (0..<10).count { _ in !looksIncompressible(generator.bytes(size)) }
+            XCTAssertLessThanOrEqual(wrong, 1, "\(size)")
+        }
+        XCTAssertTrue(looksIncompressible(generator.bytes(20 << 20)))
     }
 
     func testCompressedTextLooksIncompressible() throws {

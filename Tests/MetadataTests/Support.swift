@@ -113,14 +113,28 @@ func assertDamaged<Result>(
 /// one key with its number.
 enum NumberedBatches {
     static let keysPerBatch = 20
+    static let valueBytes = 200
     static let counterKey: [UInt8] = [0xff, 0x01]
 
     static func write(_ number: Int, to store: any MetadataStore) throws(MetadataError) {
-        var batch = MetadataBatch()
-        for index in 0..<keysPerBatch {
-            batch.put(
-                key(number, index), Array(repeating: UInt8(truncatingIfNeeded: number), count: 200))
+        let value = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: valueBytes)
+        try write(number, to: store) { value }
+    }
+
+    /// With values that do not compress.
+    static func write(
+        _ number: Int, to store: any MetadataStore, noise random: inout SeededGenerator
+    ) throws(MetadataError) {
+        try write(number, to: store) {
+            (0..<valueBytes / 8).flatMap { _ in withUnsafeBytes(of: random.next(), Array.init) }
         }
+    }
+
+    private static func write(
+        _ number: Int, to store: any MetadataStore, value: () -> [UInt8]
+    ) throws(MetadataError) {
+        var batch = MetadataBatch()
+        for index in 0..<keysPerBatch { batch.put(key(number, index), value()) }
         batch.put(counterKey, bigEndian(number))
         try store.write(batch)
     }

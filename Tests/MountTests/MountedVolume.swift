@@ -43,9 +43,9 @@ final class MountedVolume: @unchecked Sendable {
 
     func file(_ name: String) -> String { path + "/" + name }
 
-    /// How the loop ended, when it ends within ten seconds.
+    /// How the loop ended, when it ends within half a minute.
     func waitForEnd() -> MountEnd? {
-        guard ended.wait(timeout: .now() + 10) == .success else { return nil }
+        guard ended.wait(timeout: .now() + 30) == .success else { return nil }
         ended.signal()
         return end
     }
@@ -78,6 +78,19 @@ final class MountedVolume: @unchecked Sendable {
         let roundTrips = counts.reduce(0) { $1.key.isAnswered ? $0 + $1.value : $0 }
         return (roundTrips, counts)
     }
+
+    /// The same where nothing at all should be asked, of a body that may be repeated. Whatever watches
+    /// this machine's mounts may ask something at the same moment, but not each time.
+    func fewestRequests(
+        during body: () throws -> Void
+    ) rethrows -> (roundTrips: Int, counts: [KernelRequest: Int]) {
+        var fewest = try requests(during: body)
+        for _ in 0..<4 where fewest.roundTrips > 0 {
+            let next = try requests(during: body)
+            if next.roundTrips < fewest.roundTrips { fewest = next }
+        }
+        return fewest
+    }
 }
 
 /// A test with a mounted volume, which is gone afterwards.
@@ -97,6 +110,18 @@ class MountTestCase: XCTestCase {
 
     static func mounts() -> String {
         (try? String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)) ?? ""
+    }
+
+    /// Waits up to half a minute.
+    func waitUntil(
+        file: StaticString = #filePath, line: UInt = #line, _ condition: () throws -> Bool
+    ) throws {
+        let end = DispatchTime.now() + 30
+        while DispatchTime.now() < end {
+            if try condition() { return }
+            usleep(5_000)
+        }
+        XCTFail("it did not come true in half a minute", file: file, line: line)
     }
 
     func assertFails(

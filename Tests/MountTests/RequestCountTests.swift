@@ -50,7 +50,7 @@ final class RequestCountTests: MountTestCase {
         let path = volume.file("a")
         try System.writeFile(path, [1])
         try System.with(path, O_RDONLY) { _ in }
-        let open = try volume.requests {
+        let open = try volume.fewestRequests {
             for _ in 0..<100 { try System.with(path, O_RDWR) { _ in } }
         }
         XCTAssertEqual(open.roundTrips, 0, describe(open.counts))

@@ -48,11 +48,34 @@ final class SessionTests: MountTestCase {
         XCTAssertEqual(bytes[5000], 77)
     }
 
+    /// The last write is often still on its way from the kernel to a worker when the queue is empty.
+    func testNoMappedWriteIsLostHoweverOftenMountsEnd() throws {
+        for round in 0..<40 {
+            let ending = try MountedVolume()
+            let path = ending.file("mapped")
+            try System.writeFile(path, [UInt8](repeating: 1, count: 8192))
+            let inode = try System.status(path).st_ino
+            try System.with(path, O_RDWR) { file in
+                let map = mmap(nil, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+                XCTAssertNotEqual(map, MAP_FAILED)
+                map?.storeBytes(of: 77, toByteOffset: 5000, as: UInt8.self)
+                XCTAssertEqual(ending.finish(), .requested)
+                munmap(map, 8192)
+            }
+            var bytes = [UInt8](repeating: 0, count: 8192)
+            _ = try bytes.withUnsafeMutableBytes {
+                try ending.filesystem.read(UInt64(inode), at: 0, into: $0)
+            }
+            XCTAssertEqual(bytes[5000], 77, "round \(round)")
+        }
+    }
+
     func testThreadsEndWithTheSession() throws {
         _ = try System.names(volume.path)
         XCTAssertTrue(try threadNames().contains("ashlar-notify\n"))
         XCTAssertEqual(volume.finish(), .requested)
-        XCTAssertFalse(try threadNames().contains("ashlar-notify\n"))
+        // Whoever joins a thread is woken a moment before the kernel takes it off the list.
+        try waitUntil { try !threadNames().contains("ashlar-notify\n") }
     }
 
     func testDirectoryBelowIsNotReachableWhileUsersOfADeadMountRemain() throws {
