@@ -71,6 +71,13 @@ let package = Package(
         layer("Packs", ["DiskFormat", "Backends"]),
         // L4: composition
         layer("Trees", ["DiskFormat"]),
+        // L5: meaning
+        layer(
+            "Checking",
+            [
+                "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing", "Metadata",
+                "Packs", "Platform", "SuperChunks", "Trees",
+            ]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // tests, by layer
@@ -88,6 +95,12 @@ let package = Package(
         suite(
             "SuperChunksTests", ["SuperChunks", "DiskFormat", "Platform", "Compression"]),
         suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
+        suite(
+            "CheckingTests",
+            [
+                "Checking", "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing",
+                "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
+            ]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17
