@@ -89,12 +89,25 @@ final class Checker {
         while findingsTaken < inventory.findings.count {
             let finding = inventory.findings[findingsTaken]
             findingsTaken += 1
-            if isOfNoWorth(finding) { continue }
+            if isOfNoWorth(finding) {
+                if finding.kind == .packHeaderDamaged {
+                    book.add(
+                        .tornTail, finding.place, "no commit needs the pack; its header is bad")
+                }
+                continue
+            }
             book.add(finding.kind, finding.place, finding.detail)
         }
     }
 
     private func isOfNoWorth(_ finding: Finding) -> Bool {
+        // A pack behind it was begun: it had been sealed.
+        if finding.kind == .packTrailer, case .range(let pack, _) = finding.place {
+            return log.condemned.contains(pack)
+                || !log.durableEnds.keys.contains {
+                    $0.writer == pack.writer && $0.sequence > pack.sequence
+                }
+        }
         // Without a state nothing says where the tail begins.
         if log.checkpoint == nil { return false }
         return switch finding.place {
@@ -104,7 +117,7 @@ final class Checker {
             log.condemned.contains(pack) || log.isTail(pack, offset)
         case .pack(let pack):
             log.condemned.contains(pack)
-                || finding.kind == .packHeaderDamaged && log.durableEnds[pack] == nil
+                || finding.kind == .packHeaderDamaged && log.isTail(pack, 0)
         default: false
         }
     }

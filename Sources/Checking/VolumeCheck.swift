@@ -17,6 +17,7 @@ final class VolumeCheck {
     /// Whether some directory could not be read whole: what was not met may be there.
     private var isPartial = false
     private var inodesDone: UInt64 = 0
+    private let problemsBefore: Int
 
     private struct Directory {
         var image: InodeImage
@@ -28,6 +29,7 @@ final class VolumeCheck {
         self.check = check
         self.volume = volume
         counts = CheckReport.Volume(id: volume.id, name: volume.name)
+        problemsBefore = check.book.problems.count
     }
 
     func run() throws(CheckingError) {
@@ -316,7 +318,8 @@ final class VolumeCheck {
     }
 
     private func checkStatistics() {
-        guard volume.overlay.isEmpty else { return }
+        // Any other contradiction has likely caused this one too.
+        guard volume.overlay.isEmpty, check.book.problems.count == problemsBefore else { return }
         let told = volume.root.statistics
         if told.files != counts.files || told.directories != counts.directories
             || told.others != counts.others || told.logicalBytes != counts.logicalBytes

@@ -59,6 +59,13 @@ struct Scene {
         if commits { try change(&random) }
     }
 
+    /// Images whose content pieces own, for counting: one for each piece.
+    var written: [InodeImage] {
+        volume.pieceChunks.map {
+            InodeImage(inode: 1, generation: 0, mode: 0o100644, content: .chunk($0))
+        }
+    }
+
     func inode(_ key: String) throws -> UInt64 { try XCTUnwrap(inodes[key]) }
 
     private mutating func change(_ random: inout SeededGenerator) throws {

@@ -165,6 +165,11 @@ final class SmallVolume {
         var image = try XCTUnwrap(images[inode])
         var all = bytes[inode] ?? []
         let name = try store.put(content, .data)
+        var owners = pieceOwners[inode] ?? []
+        let missing = max(0, offset + content.count - owners.count)
+        owners += [ChunkName?](repeating: nil, count: missing)
+        for index in offset..<offset + content.count { owners[index] = name }
+        pieceOwners[inode] = owners
         changes.extents.append(
             ExtentChange(
                 inode: inode, range: UInt64(offset)..<UInt64(offset + content.count),
@@ -181,6 +186,18 @@ final class SmallVolume {
         image.size = UInt64(all.count)
         image.allocatedBytes = image.size
         put(image)
+    }
+
+    /// For each byte of a file which piece's chunk it lies in, if any.
+    private var pieceOwners: [UInt64: [ChunkName?]] = [:]
+
+    /// The chunks of the pieces on top of files, once for each piece: a run of bytes of one owner.
+    var pieceChunks: [ChunkName] {
+        pieceOwners.values.flatMap { owners in
+            owners.indices.compactMap { index in
+                index > 0 && owners[index - 1] == owners[index] ? nil : owners[index]
+            }
+        }
     }
 
     // MARK: commits
