@@ -22,7 +22,7 @@
 ///    endless walk, or memory that a number in the store asked for.
 /// 3. Each cause is one problem: what follows from damage already told (a file whose chunk lies in
 ///    a damaged frame) is told as that problem's paths.
-/// 4. Memory: 53 bytes for each stored copy of a chunk, 60 for each record, 112 for each commit,
+/// 4. Memory: 53 bytes for each stored copy of a chunk, 32 for each record, 128 for each commit,
 ///    a bit for each inode, 24 bytes for each inode with several names, the changes since the
 ///    newest checkpoint, and a cache of frames (`CheckOptions.cacheBytes`).
 ///

@@ -15,15 +15,18 @@ extension Inventory {
     ) throws(CheckingError) {
         guard depth > .quick else { return }
         var noteState = resume
-        for bad in resume.badFrames { adopt(bad) }
+        for bad in resume.badFrames { try adopt(bad) }
         let total = records.reduce(0) { $0 + ($1.isOpen ? UInt64($1.storedBytes) : 0) }
         var done: UInt64 = 0
         var sinceNote: UInt64 = 0
         for index in records.indices where records[index].isOpen {
             let record = records[index]
             let id = packID(of: index)
-            if monitor.isCancelled(), depth == .deep { monitor.note(noteState.encoded()) }
-            try monitor.step(.bodies, done, total)
+            if monitor.isCancelled() {
+                if depth == .deep { monitor.note(noteState.encoded()) }
+                throw .cancelled
+            }
+            monitor.progress(.bodies, done, total)
             done += UInt64(record.storedBytes)
             if depth == .deep, resume.covers(id, record.offset) { continue }
             let bad = depth == .deep ? try verifyDeep(index) : try verifyFrames(index)
@@ -40,11 +43,11 @@ extension Inventory {
     }
 
     /// Takes over a bad frame from a note: it is read again, since the note is the caller's word.
-    private func adopt(_ bad: ResumeNote.BadFrame) {
+    private func adopt(_ bad: ResumeNote.BadFrame) throws(CheckingError) {
         guard let pack = packNumber(bad.pack) else { return }
         for index in records(of: pack, in: bad.offset..<bad.offset + 1) where records[index].isOpen
         {
-            _ = try? verifyDeep(index)
+            _ = try verifyDeep(index)
         }
     }
 

@@ -7,18 +7,38 @@ struct PieceList {
 
     /// Makes `range` consist of `new`, which lies within it; what reaches in from outside is cut.
     mutating func replace(_ range: Range<UInt64>, with new: [ExtentChange.Piece]) {
-        var before: [ExtentChange.Piece] = []
-        var after: [ExtentChange.Piece] = []
-        for piece in pieces {
-            let end = piece.offset + piece.length
+        let first = firstPiece(endingBehind: range.lowerBound)
+        var last = first
+        var between: [ExtentChange.Piece] = []
+        while last < pieces.count, pieces[last].offset < range.upperBound {
+            let piece = pieces[last]
             if piece.offset < range.lowerBound {
-                before.append(PieceList.part(piece, piece.offset..<min(end, range.lowerBound)))
+                between.append(PieceList.part(piece, piece.offset..<range.lowerBound))
             }
+            last += 1
+        }
+        between += new
+        if last > first, let piece = pieces[first..<last].last {
+            let end = piece.offset + piece.length
             if end > range.upperBound {
-                after.append(PieceList.part(piece, max(piece.offset, range.upperBound)..<end))
+                between.append(PieceList.part(piece, range.upperBound..<end))
             }
         }
-        pieces = before + new + after
+        pieces.replaceSubrange(first..<last, with: between)
+    }
+
+    private func firstPiece(endingBehind offset: UInt64) -> Int {
+        var low = 0
+        var high = pieces.count
+        while low < high {
+            let middle = (low + high) / 2
+            if pieces[middle].offset + pieces[middle].length <= offset {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
     }
 
     /// What of a piece lies in `range`, which is a part of it.

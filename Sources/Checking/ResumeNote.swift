@@ -94,9 +94,10 @@ struct ResumeNote: Equatable {
         result.offset = try reader.u64("offset")
         for _ in 0..<(try reader.itemCount(itemBytes: 26, "bad frames")) {
             let pack = PackID(writer: try reader.u64("pack"), sequence: try reader.u64("pack"))
+            let offset = try reader.u64("offset")
+            guard offset <= UInt64(Int64.max) else { return nil }
             result.badFrames.append(
-                BadFrame(
-                    pack: pack, offset: try reader.u64("offset"), frame: try reader.u16("frame")))
+                BadFrame(pack: pack, offset: offset, frame: try reader.u16("frame")))
         }
         guard try reader.u64("sum") == sum.low, try reader.u64("sum") == sum.high else {
             return nil

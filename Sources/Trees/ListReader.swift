@@ -37,27 +37,37 @@ public struct ListReader<Schema: ListSchema, Store: NodeStore> {
         _ body: (_ position: UInt64, Schema.Entry) throws(TreeError) -> Bool
     ) throws(TreeError) -> Bool {
         guard let root else { return true }
-        return try visit(root, at: 0, from: start, body)
+        return try visit(root, at: 0, from: start, measure: nil, body)
     }
 
+    /// - Parameter measure: what the parent says of the node. A node that holds anything else is
+    ///   refused: so positions grow with every entry, and a hostile list of a few nodes that list
+    ///   each other many times cannot keep a reader busy beyond the range that it asks for.
     private func visit(
-        _ reference: NodeReference, at position: UInt64, from start: UInt64,
+        _ reference: NodeReference, at position: UInt64, from start: UInt64, measure: UInt64?,
         _ body: (_ position: UInt64, Schema.Entry) throws(TreeError) -> Bool
     ) throws(TreeError) -> Bool {
         var position = position
-        switch try node(reference) {
+        let node = try node(reference)
+        let total = try self.measure(of: node, reference)
+        guard total == measure ?? total, position <= UInt64(Int64.max) - total else {
+            throw .format(.badValue("node: measure"), node: reference.name)
+        }
+        switch node {
         case .leaf(let entries):
             for entry in entries {
-                let end = try end(of: Schema.measure(entry), at: position, in: reference)
+                let end = position + Schema.measure(entry)
                 if end > start, try !body(position, entry) { return false }
                 position = end
             }
         case .inner(let level, let children):
             for child in children {
-                let end = try end(of: child.measure, at: position, in: reference)
+                let end = position + child.measure
                 if end > start {
                     let below = NodeReference(name: child.child, level: level - 1)
-                    if try !visit(below, at: position, from: start, body) { return false }
+                    if try !visit(below, at: position, from: start, measure: child.measure, body) {
+                        return false
+                    }
                 }
                 position = end
             }
@@ -65,15 +75,23 @@ public struct ListReader<Schema: ListSchema, Store: NodeStore> {
         return true
     }
 
-    /// Where a part of a node ends; measures come from outside and may be anything.
-    private func end(
-        of measure: UInt64, at position: UInt64, in node: NodeReference
+    /// What a node says that it holds; measures come from outside and may add up to anything.
+    private func measure(
+        of node: ListNode<Schema.Entry>, _ reference: NodeReference
     ) throws(TreeError) -> UInt64 {
-        let (end, overflows) = position.addingReportingOverflow(measure)
-        guard !overflows, end <= UInt64(Int64.max) else {
-            throw .format(.badValue("node: measure"), node: node.name)
+        var total: UInt64 = 0
+        func add(_ measure: UInt64) throws(TreeError) {
+            let (sum, overflows) = total.addingReportingOverflow(measure)
+            guard !overflows, sum <= UInt64(Int64.max) else {
+                throw .format(.badValue("node: measure"), node: reference.name)
+            }
+            total = sum
         }
-        return end
+        switch node {
+        case .leaf(let entries): for entry in entries { try add(Schema.measure(entry)) }
+        case .inner(_, let children): for child in children { try add(child.measure) }
+        }
+        return total
     }
 
     /// Names of all nodes of a list, parents before children.

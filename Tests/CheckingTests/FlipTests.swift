@@ -99,4 +99,43 @@ final class FlipTests: XCTestCase {
             }
         }
     }
+
+    /// Nodes and commits that lie, under right names and checksums: never a trap, never an endless
+    /// walk.
+    func testHostileWriterNeverTraps() throws {
+        var random = SeededGenerator()
+        var told = 0
+        for round in 0..<250 {
+            let scene = try Scene(seed: UInt64(round), names: 10, commits: round % 2 == 0)
+            scene.store.mutate = { bytes in
+                guard Int.random(in: 0...3, using: &random) == 0 else { return }
+                for _ in 0..<Int.random(in: 1...3, using: &random) {
+                    let at = Int.random(in: 0..<bytes.count, using: &random)
+                    switch Int.random(in: 0...2, using: &random) {
+                    case 0: bytes[at] = 0xff
+                    case 1: bytes[at] &+= 1
+                    default: bytes[at] ^= UInt8(1 << Int.random(in: 0...7, using: &random))
+                    }
+                }
+            }
+            try scene.volume.makeFile("x", random.bytes(3_000))
+            try scene.volume.commit()
+            try scene.volume.makeFile("y", random.bytes(3_000))
+            try scene.volume.checkpoint()
+            try scene.volume.makeFile("z", random.bytes(100))
+            try scene.volume.commit()
+            if try !scene.check(.deep).complaints.isEmpty { told += 1 }
+            guard let state = try? State.open(scene.store.backend) else { continue }
+            for volume in state.volumes {
+                for (path, inode) in scene.volume.paths() {
+                    guard let image = try? volume.resolve(path) else { continue }
+                    _ = try? volume.read(image, at: 0, count: 5_000)
+                    _ = try? volume.attributes(of: image)
+                    _ = try? volume.inode(inode)
+                }
+            }
+        }
+        print("\(told) of 250 hostile stores were told")
+        XCTAssertGreaterThan(told, 50)
+    }
 }

@@ -53,7 +53,15 @@ final class InventoryTests: XCTestCase {
         }
         let number = try XCTUnwrap(table.number(of: table.copies[2_500].name))
         XCTAssertTrue(table.range(of: number).contains(2_500))
+    }
+
+    /// The figures that the module's head promises.
+    func testMemoryIsAsPromised() {
         XCTAssertEqual(MemoryLayout<ChunkTable.Copy>.stride, 48)
+        XCTAssertEqual(MemoryLayout<ChunkTable.Marks>.stride, 1)
+        XCTAssertEqual(MemoryLayout<Inventory.Record>.stride, 32)
+        XCTAssertEqual(MemoryLayout<CommitEntry>.stride, 128)
+        XCTAssertEqual(MemoryLayout<LinkTable.Row>.stride, 24)
     }
 
     func testNoStoreAndNewerStoreAreErrors() throws {

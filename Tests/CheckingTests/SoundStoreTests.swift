@@ -139,4 +139,24 @@ final class SoundStoreTests: XCTestCase {
             try StoreCheck.run(scene.store.backend, options: options).summary.verifiedBytes,
             all.summary.verifiedBytes)
     }
+
+    func testDamageFoundBeforeTheInterruptionIsKept() throws {
+        let scene = try Scene()
+        let inventory = try Inventory(scene.store.backend)
+        let first = try XCTUnwrap(inventory.table.copies.min { $0.record < $1.record })
+        let place = try inventory.frameOffset(first)
+        let bad = try scene.store.backend.flipping(place.pack, at: place.offset + 1)
+        let all = try checkStore(bad, .deep)
+        XCTAssertEqual(all.complaints.map(\.kind), [.frameDamaged])
+        var note: [UInt8]?
+        var bodies = 0
+        let monitor = CheckMonitor(
+            progress: { stage, _, _ in if stage == .bodies { bodies += 1 } },
+            isCancelled: { bodies > 3 }, note: { note = $0 })
+        XCTAssertThrowsError(
+            try StoreCheck.run(bad, options: CheckOptions(depth: .deep), monitor: monitor))
+        var options = CheckOptions(depth: .deep)
+        options.resumeNote = try XCTUnwrap(note)
+        XCTAssertEqual(try StoreCheck.run(bad, options: options).problems, all.problems)
+    }
 }

@@ -128,6 +128,45 @@ final class StateTests: XCTestCase {
         XCTAssertEqual(try volume.read(image, at: 0, count: 100_000), v.bytes[inode])
     }
 
+    func testRandomPiecesAreAsBytesAre() {
+        var random = SeededGenerator()
+        for _ in 0..<200 {
+            var list = PieceList()
+            var bytes = [Int](repeating: 0, count: 300)
+            for number in 1...30 {
+                let from = Int.random(in: 0..<299, using: &random)
+                let to = Int.random(in: from + 1...300, using: &random)
+                let begin = Int.random(in: from..<to, using: &random)
+                let end = Int.random(in: begin...to, using: &random)
+                var new: [ExtentChange.Piece] = []
+                if begin < end {
+                    new = [
+                        .init(
+                            offset: UInt64(begin), length: UInt64(end - begin),
+                            source: .data(
+                                ChunkName(w0: UInt64(number), w1: 0, w2: 0, w3: 0),
+                                chunkBytes: 1_000, offset: 100))
+                    ]
+                }
+                list.replace(UInt64(from)..<UInt64(to), with: new)
+                for index in from..<to {
+                    bytes[index] =
+                        (begin..<end).contains(index) ? number * 1_000 + 100 + index - begin : 0
+                }
+            }
+            var found = [Int](repeating: 0, count: 300)
+            for piece in list.pieces {
+                guard case .data(let name, _, let offset) = piece.source else { continue }
+                for index in 0..<Int(piece.length) {
+                    XCTAssertEqual(found[Int(piece.offset) + index], 0)
+                    found[Int(piece.offset) + index] =
+                        Int(name.w0) * 1_000 + Int(offset) + index
+                }
+            }
+            XCTAssertEqual(found, bytes)
+        }
+    }
+
     func testPiecesReplaceAndCut() {
         func data(_ at: UInt64, _ length: UInt64, _ within: UInt32 = 0) -> ExtentChange.Piece {
             .init(

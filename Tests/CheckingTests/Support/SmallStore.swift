@@ -86,6 +86,8 @@ final class SmallStore: NodeStore {
     var sequence: UInt64 = 0
     /// Called with each commit before it is encoded.
     var tamper: ((inout Commit) -> Void)?
+    /// Changes nodes and commits before they are hashed and written: what a hostile writer does.
+    var mutate: ((inout [UInt8]) -> Void)?
     /// Names that are not stored though they are named.
     var omitted: Set<ChunkName> = []
     private(set) var commitPlaces: [(pack: PackID, offset: UInt64)] = []
@@ -150,6 +152,8 @@ final class SmallStore: NodeStore {
     }
 
     func writeNode(_ bytes: [UInt8], domain: ChunkDomain) throws(TreeError) -> ChunkName {
+        var bytes = bytes
+        mutate?(&bytes)
         do { return try put(bytes, domain) } catch { throw .storage(node: nil) }
     }
 
@@ -216,7 +220,8 @@ final class SmallStore: NodeStore {
         }
         commit.volumes = volumes
         tamper?(&commit)
-        let raw = commit.encoded()
+        var raw = commit.encoded()
+        mutate?(&raw)
         previous = raw.withUnsafeBytes { hasher.name(of: $0, domain: .tree) }
         let body = options.compressesCommits ? compressed(raw) : nil
         let offset = try (body ?? raw).withUnsafeBytes { bytes in
