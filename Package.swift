@@ -85,6 +85,12 @@ let package = Package(
             [
                 "Chunking", "DiskFormat", "FileModel", "Folding", "Metadata", "NamespaceIndex",
                 "Pipeline", "Platform", "Trees", "WriteBuffers",
+        // L5: meaning
+        layer(
+            "Checking",
+            [
+                "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing", "Metadata",
+                "Packs", "Platform", "SuperChunks", "Trees",
             ]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
@@ -112,6 +118,11 @@ let package = Package(
             ]),
         suite("WriteBuffersTests", ["WriteBuffers"]),
         suite("FoldingTests", ["Folding", "Chunking", "DiskFormat", "Hashing", "Trees"]),
+            "CheckingTests",
+            [
+                "Checking", "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing",
+                "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
+            ]),
         suite("MountTests", ["Mount", "FileModel"]),
     ],
     cxxLanguageStandard: .cxx17

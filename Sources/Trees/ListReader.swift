@@ -37,15 +37,23 @@ public struct ListReader<Schema: ListSchema, Store: NodeStore> {
         _ body: (_ position: UInt64, Schema.Entry) throws(TreeError) -> Bool
     ) throws(TreeError) -> Bool {
         guard let root else { return true }
-        return try visit(root, at: 0, from: start, body)
+        return try visit(root, at: 0, from: start, measure: nil, body)
     }
 
+    /// - Parameter measure: what the parent says of the node. A node that holds anything else is
+    ///   refused: so positions grow with every entry, and a hostile list of a few nodes that list
+    ///   each other many times cannot keep a reader busy beyond the range that it asks for.
     private func visit(
-        _ reference: NodeReference, at position: UInt64, from start: UInt64,
+        _ reference: NodeReference, at position: UInt64, from start: UInt64, measure: UInt64?,
         _ body: (_ position: UInt64, Schema.Entry) throws(TreeError) -> Bool
     ) throws(TreeError) -> Bool {
         var position = position
-        switch try node(reference) {
+        let node = try node(reference)
+        let total = try self.measure(of: node, reference)
+        guard total == measure ?? total, position <= UInt64(Int64.max) - total else {
+            throw .format(.badValue("node: measure"), node: reference.name)
+        }
+        switch node {
         case .leaf(let entries):
             for entry in entries {
                 let end = position + Schema.measure(entry)
@@ -57,12 +65,33 @@ public struct ListReader<Schema: ListSchema, Store: NodeStore> {
                 let end = position + child.measure
                 if end > start {
                     let below = NodeReference(name: child.child, level: level - 1)
-                    if try !visit(below, at: position, from: start, body) { return false }
+                    if try !visit(below, at: position, from: start, measure: child.measure, body) {
+                        return false
+                    }
                 }
                 position = end
             }
         }
         return true
+    }
+
+    /// What a node says that it holds; measures come from outside and may add up to anything.
+    private func measure(
+        of node: ListNode<Schema.Entry>, _ reference: NodeReference
+    ) throws(TreeError) -> UInt64 {
+        var total: UInt64 = 0
+        func add(_ measure: UInt64) throws(TreeError) {
+            let (sum, overflows) = total.addingReportingOverflow(measure)
+            guard !overflows, sum <= UInt64(Int64.max) else {
+                throw .format(.badValue("node: measure"), node: reference.name)
+            }
+            total = sum
+        }
+        switch node {
+        case .leaf(let entries): for entry in entries { try add(Schema.measure(entry)) }
+        case .inner(_, let children): for child in children { try add(child.measure) }
+        }
+        return total
     }
 
     /// Names of all nodes of a list, parents before children.

@@ -26,6 +26,8 @@ struct Namespace {
     /// Nodes that the kernel does not know, oldest first; some may be known again.
     var idle: [UInt64] = []
     var idleHead = 0
+    /// With how many idle ones some are forgotten.
+    var idleLimit = Namespace.idleNodesMax + Namespace.idleLotNodes
     var inodeCount: UInt64
     /// Changed since the last checkpoint: what the trees have to be told.
     var changed = ChangedSet()
@@ -40,6 +42,8 @@ struct Namespace {
 
     /// Nodes that the kernel does not know and that are kept in case it asks again.
     static let idleNodesMax = 8192
+    /// How many become idle before some are forgotten.
+    private static let idleLotNodes = 4096
 
     // MARK: dirt
 
@@ -95,8 +99,10 @@ struct Namespace {
             idle.append(node.inode)
         }
         // In lots: whoever loads something meanwhile has to begin again after each.
-        if idle.count - idleHead > Namespace.idleNodesMax + Namespace.idleNodesMax / 8 {
+        if idle.count - idleHead > idleLimit {
             forgetIdle(downTo: Namespace.idleNodesMax)
+            // Those that are left are dirty: not to be looked at again for each that is added.
+            idleLimit = max(idle.count - idleHead, Namespace.idleNodesMax) + Namespace.idleLotNodes
         }
     }
 

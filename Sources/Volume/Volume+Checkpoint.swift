@@ -95,7 +95,8 @@ extension Volume {
     func forgetKernel() {
         namespace.withLock { space in
             for node in space.nodes.values where node.lookups > 0 {
-                space.dropLookups(node, node.lookups)
+                node.lookups = 0
+                if node.image.linkCount == 0 { space.end(node) }
             }
         }
     }

@@ -7,7 +7,6 @@ import Platform
 import Volume
 import Glibc
 
-setvbuf(stdout, nil, _IONBF, 0)
 let args = CommandLine.arguments
 let path = args[2]
 let index = RocksIndexProvider(path: path + "/index")
