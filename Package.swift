@@ -85,7 +85,7 @@ let package = Package(
             [
                 "Chunking", "DiskFormat", "FileModel", "Folding", "Metadata", "NamespaceIndex",
                 "Pipeline", "Platform", "Trees", "WriteBuffers",
-        // L5: meaning
+            ]),
         layer(
             "Checking",
             [
@@ -118,6 +118,7 @@ let package = Package(
             ]),
         suite("WriteBuffersTests", ["WriteBuffers"]),
         suite("FoldingTests", ["Folding", "Chunking", "DiskFormat", "Hashing", "Trees"]),
+        suite(
             "CheckingTests",
             [
                 "Checking", "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing",

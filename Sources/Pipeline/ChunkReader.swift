@@ -124,7 +124,7 @@ final class ChunkReader: Sendable {
 
 /// What a recipe node owns.
 enum RecipeChildren {
-    /// Each name as often as it is listed. A node that is none throws `damagedChunk`: its bytes
+    /// Each name once, however often it is listed: a node is one owner. A node that is none throws `damagedChunk`: its bytes
     /// have the name, so it was written so.
     static func names(
         _ bytes: UnsafeRawBufferPointer, of name: ChunkName
@@ -136,11 +136,12 @@ enum RecipeChildren {
             throw .damagedChunk(name)
         }
         switch node {
-        case .inner(_, let entries): return entries.map(\.child)
+        case .inner(_, let entries): return Set(entries.map(\.child)).sorted()
         case .leaf(let extents):
-            return extents.compactMap { extent in
+            let names = extents.compactMap { extent -> ChunkName? in
                 if case .data(let name, _) = extent { name } else { nil }
             }
+            return Set(names).sorted()
         }
     }
 }

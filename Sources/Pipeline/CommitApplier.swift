@@ -21,7 +21,7 @@ struct NewChunk {
     var rawBytes: UInt32
     var domain: ChunkDomain
     var places: [ChunkPlace]
-    /// Of recipe nodes: the names that they own, each as often as it is listed.
+    /// Of recipe nodes: the names that they own, each once.
     var children: [ChunkName] = []
 }
 

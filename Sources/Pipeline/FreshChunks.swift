@@ -10,7 +10,7 @@ struct FreshChunk {
     var places: [ChunkPlace] = []
     /// Which commit will vouch for it: that of its generation.
     var generation: UInt64
-    /// Of recipe nodes: the names that they own, each as often as it is listed.
+    /// Of recipe nodes: the names that they own, each once.
     var children: [ChunkName] = []
 }
 
