@@ -32,6 +32,15 @@ func shim(_ name: String, libraries: [String] = [], path: String? = nil) -> Targ
         linkerSettings: libraries.map { .linkedLibrary($0) })
 }
 
+/// An executable: a thin program over the layers. Its tests import it as a module.
+func program(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil
+) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path ?? "Sources/\(name)",
+        swiftSettings: strict)
+}
+
 func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(
         name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
@@ -39,10 +48,16 @@ func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
     name: "ashlar",
+    products: [
+        .executable(name: "ashlar", targets: ["ashlar"]),
+    ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     ],
@@ -72,7 +87,16 @@ let package = Package(
         layer("Trees", ["DiskFormat"]),
         // L4: composition
         // L6: faces
+        layer("Console", ["CLinux", "DiskFormat", "Platform", "Backends", "Packs", arguments]),
+        layer("Control", ["CLinux", "Platform", "Backends"]),
         layer("Mount", ["CFuseShim", "FileModel", logging]),
+        // L7: programs
+        program(
+            "ashlar",
+            [
+                "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
+                "Compression", "SuperChunks", "Console", "Control", "Mount", arguments, logging,
+            ]),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
@@ -89,6 +113,13 @@ let package = Package(
             "SuperChunksTests", ["SuperChunks", "DiskFormat", "Platform", "Compression"]),
         suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
         suite("MountTests", ["Mount", "FileModel"]),
+        suite(
+            "ProgramTests",
+            [
+                "ashlar", "Console", "Control", "Mount", "FileModel", "Packs", "Backends",
+                "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
+                logging,
+            ]),
     ],
     cxxLanguageStandard: .cxx17
 )
