@@ -55,6 +55,7 @@ let package = Package(
     name: "ashlar",
     products: [
         .executable(name: "ashlar", targets: ["ashlar"]),
+        .executable(name: "fsck.ashlar", targets: ["fsck"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -97,6 +98,10 @@ let package = Package(
                 "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
                 "Compression", "SuperChunks", "Console", "Control", "Mount", arguments, logging,
             ]),
+        program(
+            "fsck",
+            ["DiskFormat", "Platform", "Backends", "Packs", "Console", "Control", arguments],
+            path: "fsck"),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
@@ -116,7 +121,7 @@ let package = Package(
         suite(
             "ProgramTests",
             [
-                "ashlar", "Console", "Control", "Mount", "FileModel", "Packs", "Backends",
+                "ashlar", "fsck", "Console", "Control", "Mount", "FileModel", "Packs", "Backends",
                 "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
                 logging,
             ]),

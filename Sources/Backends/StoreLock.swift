@@ -75,6 +75,27 @@ public final class StoreLock: Sendable {
         }
     }
 
+    /// Whether somebody holds the store exclusively, and who: nil where nobody does. To find out, a
+    /// shared lock is taken for a moment where that can be had; the text in the file stays.
+    public static func exclusiveHolder(
+        storePath: String, systemCalls: any SystemCalls = LinuxSystemCalls()
+    ) throws(StoreLockError) -> LockHolderInfo? {
+        let attempt = Attempt(
+            path: storePath + "/" + fileName, mode: .shared, isInheritable: false,
+            systemCalls: systemCalls)
+        while true {
+            switch try attempt.take() {
+            case .taken(let file, _):
+                systemCalls.closeQuietly(file)
+                return nil
+            case .replaced:
+                continue
+            case .held(let holder):
+                return LockHolderInfo(holder: holder)
+            }
+        }
+    }
+
     deinit {
         release()
     }
@@ -104,6 +125,12 @@ public final class StoreLock: Sendable {
             }
         }
     }
+}
+
+/// What is known of an exclusive holder.
+public struct LockHolderInfo: Equatable, Sendable {
+    /// nil where the lock file does not name a living process.
+    public var holder: LockHolder?
 }
 
 /// Shared between readers, or exclusive to one writer.

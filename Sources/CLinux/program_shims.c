@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <syslog.h>
 #include <unistd.h>
 
 const int ASHLAR_UNMOUNT_FORCE = MNT_FORCE;
@@ -67,4 +68,10 @@ int ashlar_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int ashlar_accept(int listener) {
     return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+void ashlar_open_system_log(void) { openlog("ashlar", LOG_PID, LOG_DAEMON); }
+
+void ashlar_write_system_log(int severity, const char *text) {
+    syslog(LOG_DAEMON | (severity & LOG_PRIMASK), "%s", text);
 }

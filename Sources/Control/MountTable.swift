@@ -43,7 +43,7 @@ public struct MountTable: Equatable, Sendable {
 
     /// The volume that is seen at `path`, which may be relative, and whose last part may be dead.
     public func mount(at path: String) -> MountedVolume? {
-        let wanted = [Self.resolvedButLast(path), Self.resolved(path)].compactMap { $0 }
+        let wanted = [Self.resolvedButLast(path), Self.realPath(path)].compactMap { $0 }
         return volumes.last { wanted.contains($0.mountpoint) }
     }
 
@@ -83,7 +83,7 @@ public struct MountTable: Equatable, Sendable {
     }
 
     /// realpath(3); nil where it fails.
-    static func resolved(_ path: String) -> String? {
+    public static func realPath(_ path: String) -> String? {
         guard let real = realpath(path, nil) else { return nil }
         defer { free(real) }
         return String(cString: real)
@@ -95,7 +95,7 @@ public struct MountTable: Equatable, Sendable {
         guard let last = parts.last, last != ".", last != ".." else { return nil }
         let folder = parts.dropLast().joined(separator: "/")
         let start = path.hasPrefix("/") ? "/\(folder)" : (folder.isEmpty ? "." : folder)
-        guard let real = resolved(start) else { return nil }
+        guard let real = realPath(start) else { return nil }
         return real == "/" ? "/\(last)" : "\(real)/\(last)"
     }
 }

@@ -23,7 +23,7 @@ struct Ashlar: ParsableCommand {
         commandName: "ashlar",
         abstract: "A deduplicating filesystem: equal pieces of files are stored once.",
         version: ashlarVersion,
-        subcommands: [DumpCommand.self])
+        subcommands: [UnmountCommand.self, CheckCommand.self, DumpCommand.self])
 }
 
 /// The program's version; that of the disk format is apart (`DiskFormat.version`).

@@ -40,4 +40,10 @@ int ashlar_pipe(int ends[2]);
 // accept4(2) with SOCK_CLOEXEC and SOCK_NONBLOCK, the peer's address left out.
 int ashlar_accept(int listener);
 
+// openlog(3) as the daemon "ashlar", with its process number.
+void ashlar_open_system_log(void);
+
+// syslog(3) of one line; `severity` as there (3 error, 4 warning, 6 info, 7 debug).
+void ashlar_write_system_log(int severity, const char *text);
+
 #endif

@@ -1,0 +1,6 @@
+import Console
+
+@main
+enum FsckProgram {
+    static func main() {}
+}
