@@ -87,8 +87,17 @@ let package = Package(
         layer("Packs", ["DiskFormat", "Backends"]),
         layer("Trees", ["DiskFormat"]),
         // L4: composition
+        // L5: meaning
+        layer(
+            "Checking",
+            [
+                "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing", "Metadata",
+                "Packs", "Platform", "SuperChunks", "Trees",
+            ]),
         // L6: faces
-        layer("Console", ["CLinux", "DiskFormat", "Platform", "Backends", "Packs", arguments]),
+        layer(
+            "Console",
+            ["CLinux", "DiskFormat", "Platform", "Backends", "Packs", "Checking", arguments]),
         layer("Control", ["CLinux", "Platform", "Backends"]),
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         // L7: programs
@@ -96,12 +105,14 @@ let package = Package(
             "ashlar",
             [
                 "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
-                "Compression", "SuperChunks", "Console", "Control", "Mount", arguments, logging,
+                "Compression", "Console", "Control", "Mount", arguments, logging,
             ]),
         program(
             "fsck",
-            ["DiskFormat", "Platform", "Backends", "Packs", "Console", "Control", arguments],
-            path: "fsck"),
+            [
+                "DiskFormat", "Platform", "Backends", "Packs", "Checking", "Console", "Control",
+                arguments,
+            ], path: "fsck"),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
@@ -117,11 +128,18 @@ let package = Package(
         suite(
             "SuperChunksTests", ["SuperChunks", "DiskFormat", "Platform", "Compression"]),
         suite("PacksTests", ["Packs", "DiskFormat", "Backends"]),
+        suite(
+            "CheckingTests",
+            [
+                "Checking", "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing",
+                "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
+            ]),
         suite("MountTests", ["Mount", "FileModel"]),
         suite(
             "ProgramTests",
             [
-                "ashlar", "fsck", "Console", "Control", "Mount", "FileModel", "Packs", "Backends",
+                "ashlar", "fsck", "Checking", "Console", "Control", "Mount", "FileModel", "Packs",
+                "Backends",
                 "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
                 logging,
             ]),

@@ -16,6 +16,17 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
     /// Longer commands are cut.
     static let commandBytesMax = 256
 
+    /// The living process that the text of a lock file names; nil where there is none.
+    init?(_ file: Descriptor, _ systemCalls: any SystemCalls) {
+        var bytes = [UInt8](repeating: 0, count: Self.textBytesMax)
+        let got = bytes.withUnsafeMutableBytes { buffer in
+            try? systemCalls.readAll(file, into: buffer, at: 0)
+        }
+        guard let got else { return nil }
+        self.init(text: bytes.prefix(got))
+        guard isAlive else { return nil }
+    }
+
     /// This process.
     static func current(
         mode: StoreLockMode, command: String?, sinceSeconds: Int64

@@ -95,7 +95,7 @@ public final class ControlServer: Sendable {
         else { throw .system(call: "bind", code: errno) }
         // Nobody can connect before `listen`.
         try folder.restrict()
-        guard Glibc.listen(socket.descriptor, 16) == 0 else {
+        guard Glibc.listen(socket.descriptor, Int32(Control.waitingMax)) == 0 else {
             throw .system(call: "listen", code: errno)
         }
         return socket

@@ -48,13 +48,13 @@ public struct ListReader<Schema: ListSchema, Store: NodeStore> {
         switch try node(reference) {
         case .leaf(let entries):
             for entry in entries {
-                let end = position + Schema.measure(entry)
+                let end = try end(of: Schema.measure(entry), at: position, in: reference)
                 if end > start, try !body(position, entry) { return false }
                 position = end
             }
         case .inner(let level, let children):
             for child in children {
-                let end = position + child.measure
+                let end = try end(of: child.measure, at: position, in: reference)
                 if end > start {
                     let below = NodeReference(name: child.child, level: level - 1)
                     if try !visit(below, at: position, from: start, body) { return false }
@@ -63,6 +63,17 @@ public struct ListReader<Schema: ListSchema, Store: NodeStore> {
             }
         }
         return true
+    }
+
+    /// Where a part of a node ends; measures come from outside and may be anything.
+    private func end(
+        of measure: UInt64, at position: UInt64, in node: NodeReference
+    ) throws(TreeError) -> UInt64 {
+        let (end, overflows) = position.addingReportingOverflow(measure)
+        guard !overflows, end <= UInt64(Int64.max) else {
+            throw .format(.badValue("node: measure"), node: node.name)
+        }
+        return end
     }
 
     /// Names of all nodes of a list, parents before children.

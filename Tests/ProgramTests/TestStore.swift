@@ -28,7 +28,7 @@ struct ZstdFrameCodec: FrameCodec {
     }
 }
 
-/// A store in a directory, laid by hand: chunks of all domains, a commit, two packs.
+/// A sound store in a directory, laid by hand: chunks of all domains, two commits, two packs.
 ///
 ///     pack 1: super-chunk (data), super-chunk (recipe and tree nodes), commit 7, commit 8
 ///     pack 2: role copies: the nodes again
@@ -49,6 +49,7 @@ struct TestStore {
     let rootName: ChunkName
     private(set) var dataOffset: UInt64 = 0
     private(set) var commitOffset: UInt64 = 0
+    private(set) var lastCommitOffset: UInt64 = 0
 
     static let oddName: [UInt8] = [0x6f, 0x64, 0x64, 0xff, 0x0a]
 
@@ -76,15 +77,25 @@ struct TestStore {
             DirectoryEntry(name: Self.oddName, target: .linked(inode: 3, kind: 8)),
         ])
         directoryName = name(directory.encoded(), .tree)
+        let linked = LinkedInodesNode.leaf([
+            InodeImage(inode: 3, generation: 1, mode: 0o100600, isLinked: true)
+        ])
+        let linkedName = name(linked.encoded(), .tree)
+        var statistics = RootImage.Statistics()
+        statistics.files = 2
+        statistics.directories = 1
+        statistics.logicalBytes = recipe.length
         let root = RootImage(
             volumeID: UniqueID(random: (8, 9)), volumeName: "main", time: .zero, nextInode: 4,
             directory: InodeImage(
                 inode: 1, generation: 1, mode: 0o40755,
-                content: .directory(NodeReference(name: directoryName, level: 0))))
+                content: .directory(NodeReference(name: directoryName, level: 0))),
+            linkedInodes: NodeReference(name: linkedName, level: 0), statistics: statistics)
         rootName = name(root.encoded(), .tree)
         let nodes = [
             (recipeName, ChunkDomain.recipe, recipe.encoded()),
-            (directoryName, .tree, directory.encoded()), (rootName, .tree, root.encoded()),
+            (directoryName, .tree, directory.encoded()),
+            (linkedName, .tree, linked.encoded()), (rootName, .tree, root.encoded()),
         ]
         try write(nodes)
     }
@@ -96,14 +107,18 @@ struct TestStore {
         let data = zip(names, chunks).map { ($0, ChunkDomain.data, $1) }
         dataOffset = try append(data, to: writer)
         _ = try append(nodes, to: writer)
-        commitOffset = try append(sequence: 7, to: writer, compressed: false)
-        _ = try append(sequence: 8, to: writer, compressed: true)
+        let first = commit(sequence: 7, after: .zero).encoded()
+        commitOffset = try append(commit: first, to: writer, compressed: false)
+        let hasher = try ChunkHasher(.sha256)
+        let previous = first.withUnsafeBytes { hasher.name(of: $0, domain: .tree) }
+        let second = commit(sequence: 8, after: previous).encoded()
+        lastCommitOffset = try append(commit: second, to: writer, compressed: true)
         try writer.synchronize()
-        let second = try PackWriter.create(
+        let copyWriter = try PackWriter.create(
             in: backend, parameters: parameters, id: copies, role: .copies,
             now: (1_700_000_000, 5))
-        _ = try append(nodes, to: second, flags: .copy)
-        try second.synchronize()
+        _ = try append(nodes, to: copyWriter, flags: .copy)
+        try copyWriter.synchronize()
     }
 
     private func append(
@@ -128,11 +143,9 @@ struct TestStore {
         }
     }
 
-    private func append(
-        sequence: UInt64, to writer: PackWriter, compressed: Bool
-    ) throws -> UInt64 {
+    private func commit(sequence: UInt64, after previous: ChunkName) -> Commit {
         var commit = Commit(
-            epoch: 1, sequence: sequence, previous: .zero,
+            epoch: 1, sequence: sequence, previous: previous,
             time: DiskTime(seconds: 1_700_000_000, nanoseconds: 0))
         var volume = VolumeChanges(
             volumeID: UniqueID(random: (8, 9)), volumeName: "main", epoch: 1, sequence: sequence,
@@ -155,7 +168,12 @@ struct TestStore {
         ]
         commit.volumes = [volume]
         commit.packs = [PackState(pack: main, byteCount: 4096)]
-        let raw = commit.encoded()
+        return commit
+    }
+
+    private func append(
+        commit raw: [UInt8], to writer: PackWriter, compressed: Bool
+    ) throws -> UInt64 {
         var body = raw
         if compressed {
             var target = [UInt8](repeating: 0, count: raw.count + 1024)

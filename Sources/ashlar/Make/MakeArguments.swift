@@ -31,7 +31,8 @@ struct MakeArguments: ParsableArguments {
     var superChunkSize = "1M"
 
     @Option(
-        help: ArgumentHelp("When a pack is closed and another begun, 1M to 16G.", valueName: "size"))
+        help: ArgumentHelp("When a pack is closed and another begun, 1M to 16G.", valueName: "size")
+    )
     var packSize = "64M"
 
     @Option(
@@ -39,7 +40,8 @@ struct MakeArguments: ParsableArguments {
     var hash = "sha256"
 
     @Option(
-        help: ArgumentHelp("How new chunks are compressed: zstd:1 to zstd:19, none.", valueName: "method"))
+        help: ArgumentHelp(
+            "How new chunks are compressed: zstd:1 to zstd:19, none.", valueName: "method"))
     var compression = "zstd:1"
 
     @Flag(name: .shortAndLong, help: "Say nothing but errors.")
@@ -60,12 +62,14 @@ struct MakeArguments: ParsableArguments {
         }
         guard let hash = HashAlgorithm(label: hash) else {
             throw CommandFailure(
-                .usage, "--hash: \(DisplayText.escaped(self.hash.utf8)) is not known: "
+                .usage,
+                "--hash: \(DisplayText.escaped(self.hash.utf8)) is not known: "
                     + HashAlgorithm.allCases.map(\.label).joined(separator: " or "))
         }
         guard let method = CompressionMethod(label: compression) else {
             throw CommandFailure(
-                .usage, "--compression: \(DisplayText.escaped(compression.utf8)) is not known: "
+                .usage,
+                "--compression: \(DisplayText.escaped(compression.utf8)) is not known: "
                     + "zstd:\(CompressionMethod.levels.lowerBound) to "
                     + "zstd:\(CompressionMethod.levels.upperBound), or none")
         }
@@ -86,20 +90,23 @@ struct MakeArguments: ParsableArguments {
     ) throws(CommandFailure) {
         guard superChunkBytes >= chunker.maximumBytes else {
             throw CommandFailure(
-                .usage, "--super-chunk-size: the longest chunk, "
+                .usage,
+                "--super-chunk-size: the longest chunk, "
                     + "\(ByteSize.exact(UInt64(chunker.maximumBytes))), does not fit into "
                     + ByteSize.exact(UInt64(superChunkBytes)))
         }
         guard packBytes >= UInt64(superChunkBytes) else {
             throw CommandFailure(
-                .usage, "--pack-size: smaller than a super-chunk of "
+                .usage,
+                "--pack-size: smaller than a super-chunk of "
                     + ByteSize.exact(UInt64(superChunkBytes)))
         }
     }
 
     private func chunkerParameters() throws(CommandFailure) -> ChunkerParameters {
         if chunkSize != nil && chunker != nil {
-            throw CommandFailure(.usage, "--chunk-size and --chunker say the same: give one of them")
+            throw CommandFailure(
+                .usage, "--chunk-size and --chunker say the same: give one of them")
         }
         guard let chunker else {
             return try Self.gear(chunkSize ?? "32K", "--chunk-size")
@@ -115,7 +122,8 @@ struct MakeArguments: ParsableArguments {
             return .fixed(bytes: bytes)
         default:
             throw CommandFailure(
-                .usage, "--chunker: \(DisplayText.escaped(chunker.utf8)) is not known: "
+                .usage,
+                "--chunker: \(DisplayText.escaped(chunker.utf8)) is not known: "
                     + "gear:SIZE or fixed:SIZE")
         }
     }
@@ -135,12 +143,14 @@ struct MakeArguments: ParsableArguments {
     ) throws(CommandFailure) -> Size {
         guard let bytes = ByteSize.parse(text) else {
             throw CommandFailure(
-                .usage, "\(option): \(DisplayText.escaped(text.utf8)) is not a size: bytes, or a "
+                .usage,
+                "\(option): \(DisplayText.escaped(text.utf8)) is not a size: bytes, or a "
                     + "number with K, M or G")
         }
         guard let size = Size(exactly: bytes), range.contains(size) else {
             throw CommandFailure(
-                .usage, "\(option): \(text) is not between "
+                .usage,
+                "\(option): \(text) is not between "
                     + "\(ByteSize.exact(UInt64(range.lowerBound))) and "
                     + ByteSize.exact(UInt64(range.upperBound)))
         }

@@ -2,12 +2,22 @@
 import CLinux
 import Console
 import Logging
+import Platform
 
-/// Sets the process's log up. Once a process.
+/// Sets the process's log up. The first call counts: swift-log can be set up once a process.
 enum DaemonLog {
+    private static let isSetUp = ConditionMutex(false)
+
+    private static func setUp(_ make: @escaping @Sendable (String) -> any LogHandler) {
+        isSetUp.withLock { isSetUp in
+            if !isSetUp { LoggingSystem.bootstrap(make) }
+            isSetUp = true
+        }
+    }
+
     /// To standard error, through `output`.
     static func toTerminal(_ output: Output, isVerbose: Bool) {
-        LoggingSystem.bootstrap { label in
+        setUp { label in
             LineLogHandler(label: label, level: isVerbose ? .debug : .info) { level, text in
                 output.say("\(output.program): \(level >= .warning ? "\(level): " : "")\(text)\n")
             }
@@ -17,7 +27,7 @@ enum DaemonLog {
     /// To the system's log, as the daemon `ashlar`.
     static func toSystem(isVerbose: Bool) {
         ashlar_open_system_log()
-        LoggingSystem.bootstrap { label in
+        setUp { label in
             LineLogHandler(label: label, level: isVerbose ? .debug : .info) { level, text in
                 ashlar_write_system_log(Self.severity(level), text)
             }

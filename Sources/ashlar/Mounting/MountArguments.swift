@@ -15,7 +15,8 @@ struct MountArguments: ParsableArguments {
 
     @Option(
         name: .customShort("o"), parsing: .singleValue,
-        help: ArgumentHelp("Mount options, comma-separated; may be repeated.", valueName: "options"))
+        help: ArgumentHelp("Mount options, comma-separated; may be repeated.", valueName: "options")
+    )
     var options: [String] = []
 
     @Flag(name: [.customShort("f"), .long], help: "Stay in the foreground; log to standard error.")
@@ -62,12 +63,14 @@ struct MountHelperArguments: ParsableArguments {
 
     @Option(
         name: .customShort("o"), parsing: .singleValue,
-        help: ArgumentHelp("Mount options, comma-separated; may be repeated.", valueName: "options"))
+        help: ArgumentHelp("Mount options, comma-separated; may be repeated.", valueName: "options")
+    )
     var options: [String] = []
 
     @Option(
         name: .customShort("t"),
-        help: ArgumentHelp("The type that mount(8) was given: ashlar or fuse.ashlar.", valueName: "type"))
+        help: ArgumentHelp(
+            "The type that mount(8) was given: ashlar or fuse.ashlar.", valueName: "type"))
     var type: String?
 
     /// What is asked for. Enters the namespace where one is named: from then on paths are those there.
@@ -92,7 +95,8 @@ enum MountNamespace {
         let path = isNumber ? "/proc/\(name)/ns/mnt" : name
         if ashlar_enter_mount_namespace(path) != 0 {
             throw CommandFailure(
-                Errno(rawValue: errno), "cannot enter the namespace \(DisplayText.escaped(path.utf8))")
+                Errno(rawValue: errno),
+                "cannot enter the namespace \(DisplayText.escaped(path.utf8))")
         }
     }
 }

@@ -55,7 +55,8 @@ struct MountProgram {
         }
         let place = try request.place()
         if let mounted = try Self.mounts().mount(at: place.mountpoint) {
-            throw CommandFailure(.busy, "\(mounted.source) is mounted on \(place.mountpoint) already")
+            throw CommandFailure(
+                .busy, "\(mounted.source) is mounted on \(place.mountpoint) already")
         }
         if request.isFake { return MountExitCode.success.rawValue }
         let hold = try StoreHold(place.store, isReadOnly: request.settings.isReadOnly)
@@ -136,7 +137,9 @@ struct MountProgram {
         var isFinished = false
         defer {
             if !isFinished {
-                do { try store.finish() } catch { log.error("\(CommandFailure(anyError: error).message)") }
+                do { try store.finish() } catch {
+                    log.error("\(CommandFailure(anyError: error).message)")
+                }
             }
         }
         var options = request.settings.mountOptions(

@@ -39,7 +39,8 @@ struct MountPlace: Equatable {
         }
         if let first = storeIdentities.first, mountpointIdentities.contains(first) {
             throw CommandFailure(
-                .mountRefused, "the mountpoint \(realMountpoint) lies inside the store \(realStore)")
+                .mountRefused, "the mountpoint \(realMountpoint) lies inside the store \(realStore)"
+            )
         }
         if let first = mountpointIdentities.first, storeIdentities.contains(first) {
             throw CommandFailure(

@@ -129,7 +129,8 @@ struct MountSettings: Equatable {
         default:
             guard let equals = option.firstIndex(of: "=") else { return false }
             return try take(
-                key: String(option[..<equals]), value: String(option[option.index(after: equals)...]))
+                key: String(option[..<equals]),
+                value: String(option[option.index(after: equals)...]))
         }
         return true
     }
@@ -144,7 +145,8 @@ struct MountSettings: Equatable {
         case "memory":
             guard let bytes = ByteSize.parse(value), Self.memoryBytesRange.contains(bytes) else {
                 throw Self.bad(
-                    key, value, "is not a size between "
+                    key, value,
+                    "is not a size between "
                         + "\(ByteSize.exact(Self.memoryBytesRange.lowerBound)) and "
                         + ByteSize.exact(Self.memoryBytesRange.upperBound))
             }
@@ -160,7 +162,8 @@ struct MountSettings: Equatable {
         _ key: String, _ value: String, _ range: ClosedRange<UInt32>
     ) throws(CommandFailure) -> UInt32 {
         guard let number = UInt32(value), range.contains(number) else {
-            throw bad(key, value, "is not a number between \(range.lowerBound) and \(range.upperBound)")
+            throw bad(
+                key, value, "is not a number between \(range.lowerBound) and \(range.upperBound)")
         }
         return number
     }

@@ -26,7 +26,8 @@ struct UnmountCommand: ParsableCommand {
     @Flag(name: .customShort("n"), help: "Nothing: there is no mtab to write.")
     var noMtab = false
 
-    @Flag(name: [.customShort("r"), .long], help: "Remount read-only where it cannot be unmounted.")
+    @Flag(
+        name: [.customShort("r"), .long], help: "Remount read-only where it cannot be unmounted.")
     var readOnly = false
 
     @Flag(name: .shortAndLong, help: "Say more.")

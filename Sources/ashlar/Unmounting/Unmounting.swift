@@ -14,6 +14,9 @@ struct Unmounting {
     /// Silence before a wait is explained.
     static let patienceNanoseconds: UInt64 = 2_000_000_000
 
+    /// How long a process that has released the store may take to end.
+    static let endingNanoseconds: UInt64 = 2_000_000_000
+
     let output: Output
     var isForced = false
     var isLazy = false
@@ -72,7 +75,8 @@ struct Unmounting {
         case .notPermitted: try detachByHelper(mountpoint)
         case .resourceBusy:
             throw CommandFailure(
-                .busy, "\(mountpoint) is in use", advice: "fuser -vm \(mountpoint) names the users.")
+                .busy, "\(mountpoint) is in use", advice: "fuser -vm \(mountpoint) names the users."
+            )
         default:
             throw CommandFailure(
                 .mountRefused, "cannot unmount \(mountpoint): \(CommandFailure.words(reason))")
@@ -113,7 +117,7 @@ struct Unmounting {
     // MARK: waiting
 
     /// Who holds the store; nil where nobody does: its daemon has died.
-    private static func holder(ofStore store: String) throws(CommandFailure) -> LockHolderInfo? {
+    private static func holder(ofStore store: String) throws(CommandFailure) -> ExclusiveHolder? {
         do throws(StoreLockError) {
             return try StoreLock.exclusiveHolder(storePath: store)
         } catch {
@@ -132,11 +136,12 @@ struct Unmounting {
         }
     }
 
-    private func wait(for found: LockHolderInfo, store: String) throws(CommandFailure) {
+    private func wait(for found: ExclusiveHolder, store: String) throws(CommandFailure) {
         let began = monotonicNanoseconds()
         let progress = Progress("unmounting", on: output)
         var isExplained = false
-        while try Self.isHeld(by: found, store) {
+        var freeSince: UInt64?
+        while try Self.isHeld(by: found, store, &freeSince) {
             let waited = monotonicNanoseconds() - began
             if let timeoutSeconds, waited >= UInt64(timeoutSeconds) * 1_000_000_000 {
                 throw CommandFailure(
@@ -158,11 +163,18 @@ struct Unmounting {
         progress.finish()
     }
 
-    /// Where the holder is known its process is watched, which disturbs nobody who wants the lock.
+    /// Until the lock is free or another's. Then for the process's own end, which follows at once,
+    /// so that the store's directory is not open any more: but not for ever, since a process that
+    /// serves a volume may be more than that.
     private static func isHeld(
-        by found: LockHolderInfo, _ store: String
+        by found: ExclusiveHolder, _ store: String, _ freeSince: inout UInt64?
     ) throws(CommandFailure) -> Bool {
-        if let holder = found.holder { return holder.isAlive }
-        return try holder(ofStore: store) != nil
+        if freeSince == nil {
+            let now = try holder(ofStore: store)
+            if let now, now.holder == nil || found.holder == nil || now == found { return true }
+            freeSince = monotonicNanoseconds()
+        }
+        guard let process = found.holder, let freeSince else { return false }
+        return process.isAlive && monotonicNanoseconds() - freeSince < endingNanoseconds
     }
 }

@@ -1,0 +1,119 @@
+// The newest valid state of a store: its volumes, to be listed and read.
+import Backends
+import DiskFormat
+import Packs
+import Trees
+
+/// The volumes of a store at its newest commit, read from the packs alone: for fsck, and for
+/// programs that look into a store without mounting it.
+///
+/// Threads: one at a time.
+public final class State {
+    /// What the packs hold.
+    public let inventory: Inventory
+    /// Which commits make this state.
+    public let log: CommitLog
+    /// In the order of their names. A volume whose root cannot be read is not among them.
+    public private(set) var volumes: [VolumeState] = []
+    /// Volumes that cannot be read, and why.
+    public private(set) var unreadable: [(id: UniqueID, name: String, root: ChunkName, TreeError)] =
+        []
+    let chunks: ChunkReader
+
+    /// Opens the newest state of the store in `backend`: reads the headers and tables of all packs,
+    /// and verifies what was written since the newest checkpoint. What is damaged does not keep it
+    /// from opening; reading it then throws.
+    ///
+    /// - Parameters:
+    ///   - store: refuses packs of other stores; nil: the one that most packs belong to.
+    ///   - cacheBytes: bound of the decoded frames that are kept.
+    /// - Throws: `noStore`, `newerFormat`; `noState` where no checkpoint can be read.
+    public static func open(
+        _ backend: any Backend, store: StoreIdentity? = nil, cacheBytes: Int = 64 << 20,
+        monitor: CheckMonitor = CheckMonitor()
+    ) throws(CheckingError) -> State {
+        let inventory = try Inventory(backend, store: store, monitor: monitor)
+        let chunks = ChunkReader(inventory, cacheBytes: cacheBytes)
+        let log = try CommitLog(inventory, chunks)
+        return try State(inventory, log, chunks)
+    }
+
+    /// - Throws: `noState` where the log has no checkpoint.
+    init(
+        _ inventory: Inventory, _ log: CommitLog, _ chunks: ChunkReader
+    ) throws(CheckingError) {
+        self.inventory = inventory
+        self.log = log
+        self.chunks = chunks
+        guard log.checkpoint != nil else { throw .noState }
+        var drafts: [UniqueID: Draft] = [:]
+        for entry in log.chain {
+            let commit = try inventory.commit(entry)
+            for section in commit.volumes {
+                drafts[section.volumeID, default: Draft()].apply(section, chunks)
+            }
+        }
+        for (id, draft) in drafts.sorted(by: { $0.key.description < $1.key.description }) {
+            try add(id, draft)
+        }
+        volumes.sort { $0.name < $1.name }
+    }
+
+    /// A volume while the log is being replayed.
+    private struct Draft {
+        var name = ""
+        var nextInode: UInt64 = 0
+        var root: (name: ChunkName, image: RootImage)?
+        var failure: (root: ChunkName, error: TreeError)?
+        var overlay = Overlay()
+
+        mutating func apply(_ section: VolumeChanges, _ chunks: ChunkReader) {
+            name = section.volumeName
+            nextInode = max(nextInode, section.nextInode)
+            if let rootName = section.root {
+                do throws(TreeError) {
+                    root = (rootName, try RootImage.read(rootName, chunks))
+                    failure = nil
+                    overlay = Overlay()
+                } catch {
+                    // An older root and all changes since it make the same state.
+                    failure = (rootName, error)
+                }
+            }
+            overlay.apply(section)
+        }
+    }
+
+    private func add(_ id: UniqueID, _ draft: Draft) throws(CheckingError) {
+        guard let root = draft.root else {
+            let failure = draft.failure ?? (.zero, .missing(.zero))
+            unreadable.append((id, draft.name, failure.root, failure.error))
+            return
+        }
+        do throws(TreeError) {
+            volumes.append(
+                try VolumeState(
+                    id: id, name: draft.name, nextInode: max(draft.nextInode, root.image.nextInode),
+                    rootName: root.name, root: root.image, overlay: draft.overlay, chunks: chunks))
+        } catch {
+            unreadable.append((id, draft.name, root.name, error))
+        }
+    }
+
+    /// The volume of that name.
+    public func volume(named name: String) -> VolumeState? {
+        volumes.first { $0.name == name }
+    }
+}
+
+extension RootImage {
+    /// Reads a root by its name.
+    static func read(_ name: ChunkName, _ chunks: ChunkReader) throws(TreeError) -> RootImage {
+        let bytes = try chunks.chunk(name, domain: .tree)
+        do throws(FormatError) {
+            return try bytes.borrowing { (raw) throws(FormatError) in try RootImage(raw) }
+        } catch {
+            throw .format(error, node: name)
+        }
+    }
+}

@@ -1,0 +1,183 @@
+// The whole check, in order: packs, bodies, commits, volumes, index, and what all of it means.
+import Backends
+import DiskFormat
+import Metadata
+import Packs
+import Trees
+
+/// The index that belongs to a store, for comparison.
+public struct IndexToCheck {
+    public var store: any MetadataStore
+    /// The hash of the last commit that the index says it holds; nil: take it for current.
+    public var lastCommit: ChunkName?
+
+    public init(_ store: any MetadataStore, lastCommit: ChunkName? = nil) {
+        self.store = store
+        self.lastCommit = lastCommit
+    }
+}
+
+/// Checks a store. See the module's head.
+public enum StoreCheck {
+    /// Finds everything that is wrong with the store in `backend`. Nobody may write to it meanwhile.
+    ///
+    /// - Parameter index: compared with what the packs say, where one is given.
+    /// - Throws: `noStore`, `newerFormat`, `cancelled`, and what is no damage: a backend that
+    ///   refuses, a hasher that cannot be made. A store without a readable state is a report.
+    public static func run(
+        _ backend: any Backend, options: CheckOptions = CheckOptions(),
+        index: IndexToCheck? = nil, monitor: CheckMonitor = CheckMonitor()
+    ) throws(CheckingError) -> CheckReport {
+        let inventory = try Inventory(backend, store: options.store, monitor: monitor)
+        let chunks = ChunkReader(inventory, cacheBytes: options.cacheBytes)
+        let log = try CommitLog(inventory, chunks)
+        let check = Checker(inventory, log, chunks, options, monitor)
+        try check.checkBodies()
+        check.judgePacks()
+        if log.checkpoint != nil {
+            let state = try State(inventory, log, chunks)
+            check.checkUnreadable(state)
+            for volume in state.volumes { try VolumeCheck(check, volume).run() }
+            if let index { try IndexCheck(check, index).run() }
+        }
+        return check.report()
+    }
+}
+
+/// What the parts of one check share.
+final class Checker {
+    let inventory: Inventory
+    let log: CommitLog
+    let chunks: ChunkReader
+    let options: CheckOptions
+    let monitor: CheckMonitor
+    var book: ProblemBook
+    var summary: CheckReport.Summary
+    /// Recipe nodes that were walked, by number.
+    var recipes: [Int: RecipeVerdict] = [:]
+    /// Findings before this are in the book, or left out of it on purpose.
+    private var findingsTaken = 0
+
+    init(
+        _ inventory: Inventory, _ log: CommitLog, _ chunks: ChunkReader, _ options: CheckOptions,
+        _ monitor: CheckMonitor
+    ) {
+        self.inventory = inventory
+        self.log = log
+        self.chunks = chunks
+        self.options = options
+        self.monitor = monitor
+        book = ProblemBook(problemsMax: options.problemsMax, pathsMax: options.pathsMax)
+        summary = CheckReport.Summary(
+            storeID: inventory.parameters.storeID, depth: options.depth)
+    }
+
+    func checkBodies() throws(CheckingError) {
+        let begin = ResumeNote(
+            options.resumeNote, storeID: inventory.parameters.storeID,
+            newestCommit: log.newest?.hash ?? .zero)
+        try inventory.verify(options.depth, from: begin, monitor: monitor)
+        // A quick check reads these too: the newest state depends on them.
+        for record in log.badRecords.sorted() where inventory.records[record].isOpen {
+            try inventory.verifyFrames(record)
+        }
+    }
+
+    /// Enters new findings as problems, but for those that nothing is lost by: in the tail that an
+    /// unclean end leaves, and in packs that are about to be deleted.
+    func takeFindings() {
+        while findingsTaken < inventory.findings.count {
+            let finding = inventory.findings[findingsTaken]
+            findingsTaken += 1
+            if isOfNoWorth(finding) { continue }
+            book.add(finding.kind, finding.place, finding.detail)
+        }
+    }
+
+    private func isOfNoWorth(_ finding: Finding) -> Bool {
+        // Without a state nothing says where the tail begins.
+        if log.checkpoint == nil { return false }
+        return switch finding.place {
+        case .range(let pack, let range):
+            log.condemned.contains(pack) || log.isTail(pack, range.lowerBound)
+        case .record(let pack, let offset), .frame(let pack, let offset, _):
+            log.condemned.contains(pack) || log.isTail(pack, offset)
+        case .pack(let pack):
+            log.condemned.contains(pack)
+                || finding.kind == .packHeaderDamaged && log.durableEnds[pack] == nil
+        default: false
+        }
+    }
+
+    // MARK: chunks that cannot be read
+
+    /// The problems that keep a chunk from being read; each is then a loss. Where there is none yet
+    /// it is made.
+    func culprits(_ name: ChunkName, _ why: String) -> [Int] {
+        takeFindings()
+        guard let number = inventory.table.number(of: name) else { return missing(name) }
+        var found: [Int] = []
+        for position in inventory.table.range(of: number) {
+            let copy = inventory.table.copies[position]
+            let record = Int(copy.record)
+            let place = Problem.Place.frame(
+                inventory.packID(of: record), offset: inventory.records[record].offset,
+                frame: copy.frame)
+            for kind in [Problem.Kind.frameDamaged, .chunkMismatch] {
+                if let problem = book.number(of: kind, place) { found.append(problem) }
+            }
+        }
+        if found.isEmpty, let problem = book.add(.nodeMalformed, .chunk(name), why) {
+            found.append(problem)
+        }
+        for problem in found { book.raise(problem, to: .loss) }
+        return found
+    }
+
+    /// A chunk of which no copy is stored: what hides it, if that can be told.
+    private func missing(_ name: ChunkName) -> [Int] {
+        let hiding = book.hiding.filter { canHide(book.problems[$0].place) }
+        let problem: Int?
+        switch hiding.count {
+        case 1: problem = hiding[0]
+        case 0: problem = book.add(.chunkMissing, .chunk(name), "no copy is stored")
+        default:
+            problem = book.add(
+                .chunkMissing, .store, "chunks lay in the places that are damaged or missing")
+        }
+        guard let problem else { return [] }
+        book.raise(problem, to: .loss)
+        return [problem]
+    }
+
+    /// Packs of second copies hide nothing alone, nor do strangers that nothing refers to.
+    private func canHide(_ place: Problem.Place) -> Bool {
+        switch place {
+        case .pack(let pack):
+            log.durableEnds[pack] != nil && inventory.pack(pack)?.role != .copies
+        case .range(let pack, _), .record(let pack, _): inventory.pack(pack)?.role != .copies
+        default: true
+        }
+    }
+
+    /// The problems behind an error of a tree; throws where nothing is damaged.
+    func culprits(_ error: TreeError) throws(CheckingError) -> [Int] {
+        switch error {
+        case .missing(let name): return culprits(name, "not stored")
+        case .format(let why, let name): return culprits(name, "\(why)")
+        case .storage, .splitsChunk, .badEdit: throw .tree(error)
+        }
+    }
+
+    /// Volumes whose roots cannot be read.
+    func checkUnreadable(_ state: State) {
+        for (id, name, root, error) in state.unreadable {
+            let found = culprits(root, "\(error)")
+            for problem in found {
+                book.note("the root of volume \(name) cannot be read", on: problem)
+                book.affect(problem, .init(volume: name, bytes: Array("/".utf8)))
+            }
+            if found.isEmpty { book.add(.rootUnreadable, .volume(id), "\(error)") }
+        }
+    }
+}

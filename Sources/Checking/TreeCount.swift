@@ -1,0 +1,69 @@
+// The tree nodes that a volume's newest checkpoint owns, dead directories included.
+import DiskFormat
+import Trees
+
+/// Counts the root, the nodes of directories and those of the table of linked inodes, each once for
+/// a volume. What cannot be read is passed over: where it is in use, the walk of the newest state
+/// tells of it.
+struct TreeCount {
+    let check: Checker
+    let volume: VolumeState
+
+    init(_ check: Checker, _ volume: VolumeState) {
+        self.check = check
+        self.volume = volume
+    }
+
+    func run() throws(CheckingError) {
+        _ = mark(volume.rootName)
+        if let table = volume.root.linkedInodes {
+            try visit(LinkedInodesSchema.self, table) { _ in }
+        }
+        var pending = [volume.root.directory]
+        while let image = pending.popLast() {
+            guard case .directory(let reference) = image.content else { continue }
+            try visit(DirectorySchema.self, reference) { entry in
+                if case .only(let image) = entry.target, image.mode >> 12 == 4 {
+                    pending.append(image)
+                }
+            }
+        }
+        // The next volume counts anew.
+        for number in check.inventory.table.marks.indices {
+            check.inventory.table.marks[number].remove(.inTree)
+        }
+    }
+
+    /// Counts a node; nil where it is not stored or was counted.
+    private func mark(_ name: ChunkName) -> Int? {
+        guard let number = check.inventory.table.number(of: name),
+            !check.inventory.table.marks[number].contains(.inTree)
+        else { return nil }
+        check.inventory.table.marks[number].formUnion([.inTree, .live])
+        check.inventory.table.addOwner(number)
+        return number
+    }
+
+    /// Levels bound the recursion.
+    private func visit<Schema: ListSchema>(
+        _ schema: Schema.Type, _ reference: NodeReference, _ body: (Schema.Entry) -> Void
+    ) throws(CheckingError) {
+        guard mark(reference.name) != nil else { return }
+        if check.monitor.isCancelled() { throw .cancelled }
+        let node: ListNode<Schema.Entry>
+        do throws(TreeError) {
+            node = try ListReader<Schema, ChunkReader>(store: check.chunks).node(reference)
+        } catch .storage(let name) {
+            throw .tree(.storage(node: name))
+        } catch {
+            return
+        }
+        switch node {
+        case .leaf(let entries): for entry in entries { body(entry) }
+        case .inner(let level, let children):
+            for child in children {
+                try visit(schema, NodeReference(name: child.child, level: level - 1), body)
+            }
+        }
+    }
+}
