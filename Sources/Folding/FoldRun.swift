@@ -215,7 +215,10 @@ extension FoldRun {
     /// Whether the new cutting, with a cut at `offset`, goes on as the old one does: the old one has
     /// a cut there too (or is amid zeros, as the new one is), and what follows is unchanged for
     /// long enough that the next change does not move it. Offsets only grow within a region.
-    mutating func meets(at offset: UInt64) throws(TreeError) -> Bool {
+    ///
+    /// - Parameter isAmidZeros: the run of zeros before `offset` may go on behind it, so that this is
+    ///   no cut unless the old content is amid a run there too.
+    mutating func meets(at offset: UInt64, isAmidZeros: Bool) throws(TreeError) -> Bool {
         let next = change(behind: offset)
         guard nextChange > regionChange, offset < base.size, offset <= next else { return false }
         let isFixed = chunker.parameters.algorithm == .fixed
@@ -227,7 +230,7 @@ extension FoldRun {
         switch extent {
         case .hole: return offset < next
         case .zeros: return standsClear && (isFixed || followsZeros || range.lowerBound == offset)
-        case .data: return standsClear && range.lowerBound == offset
+        case .data: return standsClear && range.lowerBound == offset && (isFixed || !isAmidZeros)
         }
     }
 
