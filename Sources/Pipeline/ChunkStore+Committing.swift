@@ -44,8 +44,9 @@ extension ChunkStore {
                 return receipt
             } catch {
                 keepCondemned(condemned)
-                if !error.isNoSpace { fail(error) }
-                throw error.isNoSpace ? .noSpace : error
+                if error.isNoSpace, failure == nil { throw .noSpace }
+                fail(error)
+                throw error
             }
         }
     }
@@ -60,9 +61,16 @@ extension ChunkStore {
         let appended = try appending.withLock { (appending) throws(StoreError) in
             try append(commit, isCheckpoint: draft.isCheckpoint, &appending)
         }
-        committing.sealed += try makeDurable(appended)
-        try tellIndex(appended, &committing)
-        if draft.isCheckpoint { try deleteCondemned(&committing) }
+        do throws(StoreError) {
+            committing.sealed += try makeDurable(appended)
+            try tellIndex(appended, &committing)
+            if draft.isCheckpoint { try deleteCondemned(&committing) }
+        } catch {
+            // The record is in the pack, durable or not: no error from here on leaves things as they
+            // were, not even want of space.
+            fail(error)
+            throw error
+        }
         return CommitReceipt(
             sequence: appended.commit.sequence, isCheckpoint: appended.commit.isCheckpoint)
     }
