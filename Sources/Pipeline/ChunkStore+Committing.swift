@@ -37,7 +37,8 @@ extension ChunkStore {
             try checkWritable()
             let condemned =
                 draft.isCheckpoint
-                ? try chooseCondemned(committing.state) : Condemned(chunks: [], packs: [])
+                ? try chooseCondemned(committing.state, notNamedBy: draft)
+                : Condemned(chunks: [], packs: [])
             do throws(StoreError) {
                 let receipt = try commit(draft, condemned, &committing)
                 dropCondemned()
@@ -45,6 +46,7 @@ extension ChunkStore {
             } catch {
                 keepCondemned(condemned)
                 if error.isNoSpace, failure == nil { throw .noSpace }
+                if case .commitTooLong = error { throw error }
                 fail(error)
                 throw error
             }
@@ -161,6 +163,7 @@ extension ChunkStore {
             commit.packs = try livingPacks(commit)
         }
         let raw = commit.encoded()
+        guard raw.count <= DiskFormat.bodyBytesMax else { throw .commitTooLong(bytes: raw.count) }
         let hash = try raw.withUnsafeBufferPointer { (buffer) throws(StoreError) in
             try hashers.name(of: UnsafeRawBufferPointer(buffer), domain: .tree)
         }
@@ -246,7 +249,9 @@ extension ChunkStore {
                 appending.main.isCutBack(writer.id, at: end)
                     || appending.copies.isCutBack(writer.id, at: end)
             }
-            if !isSafe { throw .pack(error) }
+            guard !isSafe else { return }
+            noteUnsafe(writer)
+            throw .pack(error)
         }
     }
 

@@ -67,7 +67,9 @@ final class CondemningTests: XCTestCase {
                 if !chunk.owners.isEmpty {
                     chunks[name]?.diedAfter = nil
                 } else if chunk.diedAfter == nil {
-                    chunks[name]?.diedAfter = checkpoints
+                    // What is new with a checkpoint is dead since that one, not the one before.
+                    let isNew = name == idle && touched.contains(name)
+                    chunks[name]?.diedAfter = checkpoints + (isNew && isCheckpoint ? 1 : 0)
                 }
             }
             _ = try store.commit(
