@@ -11,6 +11,8 @@ struct StagedChunk {
     /// A rebuild put it in with its places alone: if it is a recipe node, its children have not
     /// been counted yet. In the index: count 0, and not dead.
     var isUnwalked: Bool
+    /// Laid with the records of this commit: whoever put it has had no commit yet to name it.
+    var isLaid = false
 
     init(_ record: ChunkRecord?) {
         before = record
@@ -43,9 +45,11 @@ extension CommitApplier {
             record.rawBytes = new.rawBytes
             record.domain = new.domain
             record.isDamaged = false
+            record.deadSince = nil
             record.places.insert(contentsOf: new.places, at: 0)
             staged.now = record
             staged.isUnwalked = false
+            staged.isLaid = true
             chunks[new.name] = staged
             trimPlaces(new.name)
             if ownsNothingYet {
@@ -122,15 +126,22 @@ extension CommitApplier {
     }
 
     /// Puts every chunk that changed into the batch, and keeps totals and packs' living bytes.
-    mutating func finishChunks(_ batch: inout MetadataBatch) throws(StoreError) {
+    ///
+    /// What dies with a checkpoint's commit is in no state from that checkpoint on, so it is dead since
+    /// the one before. What is new and has no owner yet is dead since this very checkpoint: whoever put
+    /// it has until the second one from here to name it.
+    mutating func finishChunks(
+        of commit: Commit, _ batch: inout MetadataBatch
+    ) throws(StoreError) {
         let died = state.newestSequence
+        let begun = commit.isCheckpoint ? commit.sequence : died
         for (name, staged) in chunks {
             var now = staged.now
             if let record = now {
                 if record.count > 0 {
                     now?.deadSince = nil
                 } else if record.deadSince == nil, !staged.isUnwalked {
-                    now?.deadSince = died
+                    now?.deadSince = staged.isLaid ? begun : died
                 }
             }
             let before = staged.before

@@ -55,6 +55,9 @@ public enum StoreError: Error, Sendable {
     case lostPacks([PackID])
     /// Valid records lie behind a damaged one in the log: fsck has to look first.
     case damagedLog(pack: PackID, offset: UInt64)
+    /// The draft takes more bytes than a record may have: to be committed in parts. Nothing was
+    /// committed, and the store goes on.
+    case commitTooLong(bytes: Int)
     /// No commit can be found: the store was never finished, or lost its packs.
     case noCommit
     case hashing(HashingError)
