@@ -3,7 +3,7 @@
 // A name that is not UTF-8 cannot be a JSON string. It is given escaped (as on a terminal), and its
 // exact bytes in base64 under the same key with `_base64` behind it; in a list, such a name is an
 // object of `text` and `base64`. Times are RFC 3339 strings.
-import Foundation
+import FoundationEssentials
 
 /// A key of a JSON object that is known when the program runs.
 struct ReportKey: CodingKey {

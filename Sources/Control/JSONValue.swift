@@ -1,5 +1,5 @@
 // What requests and answers are made of.
-import Foundation
+import FoundationEssentials
 
 /// A JSON value. Numbers are integers where they are written as such.
 public enum JSONValue: Equatable, Sendable, Codable {

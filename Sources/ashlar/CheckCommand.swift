@@ -10,7 +10,7 @@ import Platform
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fsck",
-        abstract: "Check a store, and repair it: the same as fsck.ashlar.",
+        abstract: "Check a store: the same as fsck.ashlar.",
         discussion: "All options are those of fsck.ashlar(8).")
 
     @Argument(
