@@ -59,7 +59,12 @@ final class ManualTests: DirectoryTestCase {
         try assertSame("umount.ashlar.8", [UnmountCommand.helpMessage()])
         try assertSame("fsck.ashlar.8", [FsckCommand.helpMessage()])
         try assertSame(
-            "ashlar.1", [DumpCommand.helpMessage(), MountArguments.helpMessage()])
+            "ashlar.1",
+            [
+                DumpCommand.helpMessage(), MountArguments.helpMessage(),
+                ListCommand.helpMessage(), PrintCommand.helpMessage(),
+                StatisticsCommand.helpMessage(), UsageCommand.helpMessage(),
+            ])
     }
 
     /// Every subcommand has its place in ashlar(1).

@@ -116,7 +116,8 @@ extension CommandFailure {
                     + packs.map(\.description).joined(separator: ", "))
         case .missingChunk(let name): self.init(.damaged, "chunk \(name) is missing")
         case .damagedChunk(let name): self.init(.damaged, "chunk \(name) is damaged")
-        case .index, .indexDamaged, .outOfRange, .damagedLog, .hashing, .superChunk, .threads:
+        case .commitTooLong, .index, .indexDamaged, .outOfRange, .damagedLog, .hashing, .superChunk,
+            .threads:
             self.init(.system, "\(shown): \(error)")
         }
     }

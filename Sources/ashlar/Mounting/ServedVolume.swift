@@ -89,7 +89,8 @@ final class ServedVolume: MountableStore {
             try live.close()
         } catch {
             throw CommandFailure(
-                .system, "the last commit failed (\(error)): what was written since the one before "
+                .system,
+                "the last commit failed (\(error)): what was written since the one before "
                     + "it is lost")
         }
     }
@@ -106,8 +107,10 @@ final class ServedVolume: MountableStore {
                 try ServedVolume.commit(live)
                 do {
                     let report = try StatisticsReport.make(live.store)
-                    return .object(["json": .text(try report.json(isCompact: true)),
-                        "lines": .list(report.textLines().map { .text($0) })])
+                    return .object([
+                        "json": .text(try report.json(isCompact: true)),
+                        "lines": .list(report.textLines().map { .text($0) }),
+                    ])
                 } catch {
                     throw ControlError.refused(
                         code: "system", message: CommandFailure(anyError: error).message)
