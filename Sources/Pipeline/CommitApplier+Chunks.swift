@@ -73,23 +73,49 @@ extension CommitApplier {
     mutating func count(
         _ name: ChunkName, by change: Int64, domain: ChunkDomain
     ) throws(StoreError) {
+        // No recursion: how deep hostile nodes nest is their maker's choice.
+        var walked = try countOne(name, by: change, domain: domain)
+        while let child = walked.popLast() {
+            walked += try countOne(child, by: 1, domain: .data)
+        }
+    }
+
+    /// Returns what the chunk owns when it is a recipe node that has its first owner only now.
+    private mutating func countOne(
+        _ name: ChunkName, by change: Int64, domain: ChunkDomain
+    ) throws(StoreError) -> [ChunkName] {
         var staged = try stage(name)
         guard
             var record = staged.now
                 ?? (change > 0
                     ? ChunkRecord(count: 0, rawBytes: 0, domain: domain, places: []) : nil)
-        else { return }
+        else { return [] }
         // A count at its limit stays there: the chunk is never given up.
         if record.count < UInt32.max {
-            let sum = Int64(record.count) + change
-            record.count = UInt32(clamping: max(0, sum))
+            record.count = UInt32(clamping: max(0, Int64(record.count) + change))
         }
         let isWalkedNow = staged.isUnwalked && record.count > 0
         if isWalkedNow { staged.isUnwalked = false }
         staged.now = record
         chunks[name] = staged
-        guard isWalkedNow, record.domain == .recipe else { return }
-        for child in try children(name, record.places) { try count(child, by: 1, domain: .data) }
+        guard isWalkedNow, record.domain == .recipe else { return [] }
+        if let owned = try owned(by: name, record.places) { return owned }
+        // Its children are not counted, so it must not pass for a node whose children are: without a
+        // place it is laid anew when it is put again, and counts them then.
+        chunks[name]?.now?.places = []
+        return []
+    }
+
+    /// What a recipe node owns; nil where no copy of it can be read.
+    private func owned(
+        by name: ChunkName, _ places: [ChunkPlace]
+    ) throws(StoreError) -> [ChunkName]? {
+        do throws(StoreError) {
+            return try children(name, places)
+        } catch {
+            guard error.isDamageOfChunk else { throw error }
+            return nil
+        }
     }
 
     mutating func markDamaged(_ name: ChunkName, unless news: [NewChunk]) throws(StoreError) {
@@ -112,16 +138,11 @@ extension CommitApplier {
             guard record.domain == .recipe, !staged.isUnwalked, !record.places.isEmpty else {
                 continue
             }
-            let owned: [ChunkName]
-            do throws(StoreError) {
-                owned = try children(name, record.places)
-            } catch {
-                guard error.isDamageOfChunk else { throw error }
-                // What a node owned that nobody can read any more keeps its count: space is lost
-                // until the index is rebuilt, never data.
-                continue
+            // What a node owned that nobody can read any more keeps its count: space is lost until
+            // the index is rebuilt, never data.
+            for child in try owned(by: name, record.places) ?? [] {
+                try count(child, by: -1, domain: .data)
             }
-            for child in owned { try count(child, by: -1, domain: .data) }
         }
     }
 
@@ -135,7 +156,9 @@ extension CommitApplier {
     ) throws(StoreError) {
         let died = state.newestSequence
         let begun = commit.isCheckpoint ? commit.sequence : died
-        for (name, staged) in chunks {
+        // In the order of keys: the index takes them up several times faster so.
+        for name in chunks.keys.sorted() {
+            guard let staged = chunks[name] else { continue }
             var now = staged.now
             if let record = now {
                 if record.count > 0 {

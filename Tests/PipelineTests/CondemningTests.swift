@@ -32,17 +32,14 @@ final class CondemningTests: XCTestCase {
         var checkpoints = 1
         for round in 0..<250 {
             var changes: [VolumeChanges.InodeChange] = []
-            var touched: Set<ChunkName> = []
             for inode in Set((0..<3).map { _ in UInt64.random(in: 2..<30, using: &random) }) {
                 if let old = files[inode] {
                     chunks[old]?.owners.remove(inode)
-                    touched.insert(old)
                 }
                 if Bool.random(using: &random) {
                     let name = try store.put(try XCTUnwrap(universe.randomElement(using: &random)))
                     if chunks[name]?.diedAfter != nil { chunks[name]?.hitAfter = checkpoints }
                     chunks[name, default: Expected()].owners.insert(inode)
-                    touched.insert(name)
                     files[inode] = name
                     changes.append(.put(file(inode, size: 30_000, content: .chunk(name))))
                 } else if files.removeValue(forKey: inode) != nil {
@@ -52,7 +49,7 @@ final class CondemningTests: XCTestCase {
             // Put, and named by nobody: dead from the beginning, or hit once more.
             let idle = try store.put(try XCTUnwrap(universe.randomElement(using: &random)))
             if chunks[idle]?.diedAfter != nil { chunks[idle]?.hitAfter = checkpoints }
-            if chunks[idle] == nil { touched.insert(idle) }
+            let isIdleNew = chunks[idle] == nil
             chunks[idle, default: Expected()].owners.formUnion([])
             let isCheckpoint = Int.random(in: 0..<3, using: &random) == 0
             if isCheckpoint {
@@ -68,7 +65,7 @@ final class CondemningTests: XCTestCase {
                     chunks[name]?.diedAfter = nil
                 } else if chunk.diedAfter == nil {
                     // What is new with a checkpoint is dead since that one, not the one before.
-                    let isNew = name == idle && touched.contains(name)
+                    let isNew = name == idle && isIdleNew
                     chunks[name]?.diedAfter = checkpoints + (isNew && isCheckpoint ? 1 : 0)
                 }
             }
