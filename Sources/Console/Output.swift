@@ -24,6 +24,7 @@ public final class Output: Sendable {
 
     /// Begins each message: `ashlar`, `mount.ashlar`.
     public let program: String
+    /// How much is said beside the result.
     public let verbosity: Verbosity
     /// Whether results go to a terminal: then names are escaped.
     public let isTerminal: Bool

@@ -31,6 +31,7 @@ extension Report: Encodable {
         }
     }
 
+    /// Field by field; a name that is not UTF-8 twice, see the file's head.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: ReportKey.self)
         for (key, value) in fields {
@@ -45,6 +46,7 @@ extension Report: Encodable {
 }
 
 extension ReportValue: Encodable {
+    /// The value alone: a name that is not UTF-8 escaped.
     public func encode(to encoder: any Encoder) throws {
         var single = encoder.singleValueContainer()
         switch self {

@@ -33,6 +33,7 @@ public struct Report: Equatable, Sendable, ExpressibleByDictionaryLiteral {
         self.fields = fields
     }
 
+    /// From a literal, in its order; a key may come twice.
     public init(dictionaryLiteral elements: (String, ReportValue)...) {
         fields = elements.map { ($0.0, $0.1) }
     }
@@ -47,6 +48,7 @@ public struct Report: Equatable, Sendable, ExpressibleByDictionaryLiteral {
         fields.first { $0.key == key }?.value
     }
 
+    /// Equal fields in equal order.
     public static func == (a: Report, b: Report) -> Bool {
         a.fields.count == b.fields.count
             && zip(a.fields, b.fields).allSatisfy { $0.key == $1.key && $0.value == $1.value }
@@ -55,6 +57,7 @@ public struct Report: Equatable, Sendable, ExpressibleByDictionaryLiteral {
 
 /// Rows of equal shape: columns in text, a list of objects in JSON.
 public struct ReportTable: Equatable, Sendable {
+    /// Keys of the values, as in a `Report`.
     public var columns: [String]
     /// Each with as many values as there are columns.
     public var rows: [[ReportValue]]

@@ -7,6 +7,7 @@ import Platform
 
 /// One mounted volume of ours.
 public struct MountedVolume: Equatable, Sendable {
+    /// An absolute path, with its escapes undone.
     public var mountpoint: String
     /// The store's path: the first column of /proc/mounts.
     public var source: String

@@ -1,4 +1,5 @@
 import Backends
+import Console
 import Control
 import Foundation
 import XCTest
@@ -126,6 +127,20 @@ final class CheckProgramTests: DirectoryTestCase {
         let link = try BuiltProgram.ashlar(
             ["-n", store.path], as: "fsck.ashlar", linkedIn: directory)
         XCTAssertEqual(link.code, 4, link.errors)
+    }
+
+    /// A signal ends a check between two steps, with the exit code for it.
+    func testASignalCancels() throws {
+        Interruption.catchSignals()
+        defer { for number in [SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) } }
+        XCTAssertNil(Interruption.signal)
+        raise(SIGHUP)
+        XCTAssertEqual(Interruption.signal, SIGHUP)
+        let command = try FsckCommand.parse([store.path])
+        let checking = StoreChecking(command: command, output: Output(program: "fsck.ashlar"))
+        let ended = failure { _ = try checking.answer() }
+        XCTAssertEqual(ended?.kind, .interrupted)
+        XCTAssertEqual(ended.map { ProgramFamily.check.exitCode(for: $0.kind) }, 32)
     }
 
     // MARK: notes

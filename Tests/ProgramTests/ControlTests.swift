@@ -9,6 +9,8 @@ import XCTest
 final class ControlTests: DirectoryTestCase {
     private var lock: StoreLock!
     private var server: ControlServer?
+    private enum Slow { case waiting, begun, abandoned, ended }
+    private let slow = ConditionMutex(Slow.waiting)
 
     override func setUpWithError() throws {
         try super.setUpWithError()
@@ -43,11 +45,13 @@ final class ControlTests: DirectoryTestCase {
                 "huge": { _ throws(ControlError) in
                     .text(String(repeating: "x", count: Control.answerBytesMax))
                 },
-                "slow": { request throws(ControlError) in
-                    for _ in 0..<100 where !request.isAbandoned {
-                        sleepNanoseconds(20_000_000)
-                    }
-                    return .flag(request.isAbandoned)
+                "slow": { [slow] request throws(ControlError) in
+                    slow.withLock { $0 = .begun }
+                    slow.broadcast()
+                    for _ in 0..<100 where !request.isAbandoned { sleepNanoseconds(20_000_000) }
+                    slow.withLock { $0 = request.isAbandoned ? .abandoned : .ended }
+                    slow.broadcast()
+                    return .null
                 },
             ], timeoutNanoseconds: UInt64(timeoutSeconds * 1e9))
     }
@@ -243,10 +247,10 @@ final class ControlTests: DirectoryTestCase {
         try socket.send(
             Array(#"{"command":"slow"}"#.utf8) + [0x0a],
             deadline: monotonicNanoseconds() + 1_000_000_000)
+        slow.wait(until: { $0 == .begun })
         shutdown(socket.descriptor, Int32(SHUT_RDWR))
-        let began = monotonicNanoseconds()
-        server?.stop()
-        XCTAssertLessThan(monotonicNanoseconds() - began, 1_500_000_000)
+        slow.wait(until: { $0 != .begun })
+        XCTAssertEqual(slow.withLock { $0 }, .abandoned)
     }
 
     func testMountTable() {

@@ -165,6 +165,15 @@ final class DumpTests: DirectoryTestCase {
 
     // MARK: as users see it
 
+    func testAResultThatCannotBeWrittenIsAFailure() throws {
+        let program = try BuiltProgram.path("ashlar")
+        let name = store.names[0].hexadecimal
+        let result = try BuiltProgram.run(
+            "/bin/sh", ["-c", "exec '\(program)' dump '\(store.path)' chunk \(name) >/dev/full"])
+        XCTAssertEqual(result.code, 1)
+        XCTAssertTrue(result.errors.contains("cannot write to standard output"), result.errors)
+    }
+
     func testProgram() throws {
         let chunk = try BuiltProgram.ashlar([
             "dump", store.path, "chunk", store.names[0].hexadecimal,

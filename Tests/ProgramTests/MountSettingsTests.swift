@@ -1,6 +1,7 @@
 import ArgumentParser
 import Console
 import Mount
+import Platform
 import XCTest
 
 @testable import ashlar
@@ -168,6 +169,14 @@ final class MountSettingsTests: DirectoryTestCase {
         XCTAssertEqual(kind(file, store), .notAStore)
         XCTAssertEqual(kind(store, path("none")), .notFound)
         XCTAssertEqual(kind(path("none"), store), .notFound)
+    }
+
+    func testADeadMountpointSaysWhatToDo() {
+        let refusal = MountPlace.refusal(Errno(rawValue: ENOTCONN), "mountpoint", "/m")
+        XCTAssertEqual(refusal.kind, .mountRefused)
+        XCTAssertEqual(refusal.advice, "Unmount it first: umount /m")
+        XCTAssertEqual(
+            MountPlace.refusal(Errno(rawValue: EACCES), "store", "/s").kind, .permission)
     }
 
     /// A bind mount gives the store a second path: devices and inodes tell.

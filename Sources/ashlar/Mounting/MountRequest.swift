@@ -57,24 +57,26 @@ struct MountPlace: Equatable {
     ) throws(CommandFailure) -> String {
         let shown = DisplayText.escaped(path.utf8)
         guard let real = realpath(path, nil) else {
-            let reason = Errno(rawValue: errno)
-            if reason.rawValue == ENOTCONN {
-                throw CommandFailure(
-                    .mountRefused, "\(role) \(shown): its daemon has ended without unmounting",
-                    advice: "Unmount it first: umount \(shown)")
-            }
-            throw CommandFailure(reason, "\(role) \(shown)")
+            throw refusal(Errno(rawValue: errno), role, shown)
         }
         defer { free(real) }
         let resolved = String(cString: real)
         var status = stat()
         guard stat(resolved, &status) == 0 else {
-            throw CommandFailure(Errno(rawValue: errno), "\(role) \(shown)")
+            throw refusal(Errno(rawValue: errno), role, shown)
         }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             throw CommandFailure(failure, "\(role) \(shown) is not a directory")
         }
         return resolved
+    }
+
+    /// A place that cannot be looked at. One whose daemon has died answers with ENOTCONN.
+    static func refusal(_ reason: Errno, _ role: String, _ shown: String) -> CommandFailure {
+        guard reason.rawValue == ENOTCONN else { return CommandFailure(reason, "\(role) \(shown)") }
+        return CommandFailure(
+            .mountRefused, "\(role) \(shown): its daemon has ended without unmounting",
+            advice: "Unmount it first: umount \(shown)")
     }
 
     private struct Identity: Hashable {
