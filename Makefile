@@ -3,6 +3,7 @@
 #   make deps     install the Debian packages that are missing (as root)
 #   make build    build everything, optimised
 #   make test     deps, build and run all tests; the last line counts them
+#   make demo     deps, build, and show a store at work: made, mounted, filled, checked, browsed
 #   make lint     check the formatting of all Swift sources
 #   make install  deps, build, and install programs, helper links, manual pages and completions
 #   make uninstall  remove what `make install` with the same variables has installed
@@ -47,13 +48,16 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: deps build test test-scripts lint clean install install-files uninstall
+.PHONY: deps build demo test test-scripts lint clean install install-files uninstall
 
 deps:
 	@packaging/install-packages $(DEBIAN_PACKAGES)
 
 build: deps
 	$(SWIFT) build -c release $(RELEASE_FLAGS) -j $(JOBS) --scratch-path $(SCRATCH)
+
+demo: build
+	@packaging/demo $(BIN)
 
 install: build install-files
 
