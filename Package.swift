@@ -125,6 +125,12 @@ let package = Package(
                 "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
             ]),
         suite("MountTests", ["Mount", "FileModel"]),
+        suite(
+            "VolumeTests",
+            [
+                "Volume", "Backends", "Checking", "DiskFormat", "FileModel", "Metadata", "Pipeline",
+                "Platform",
+            ]),
     ],
     cxxLanguageStandard: .cxx17
 )

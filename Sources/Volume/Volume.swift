@@ -131,6 +131,8 @@ public struct VolumeOptions: Sendable {
     public var dirtyBytesMax = 128 << 20
     /// Nodes kept in memory before the kernel is asked to let go of some.
     public var nodesMax = 400_000
+    /// Changes of shorter files are folded at each commit; in bytes. Only tests need another one.
+    var piecedFileBytesMin: UInt64 = 512 << 10
 
     public init() {}
 }
