@@ -44,7 +44,8 @@ final class FileContent: Sendable {
         var committed: Committed
         /// Ranges in which pieces were laid since the last commit, on an unchanged key.
         var piecedRanges: [Range<UInt64>] = []
-        /// A commit has failed: the next one says everything about the pieces.
+        /// The next commit says everything about the pieces: a commit has failed, or those that the
+        /// last one knew were folded.
         var mustRestate = false
         /// Where the last read ended: the sign of a sequential reader; and up to where was fetched
         /// ahead of it.
@@ -121,6 +122,8 @@ final class FileContent: Sendable {
     func endFold(_ stored: StoredContent, foldedSize: UInt64) -> Int {
         defer { state.broadcast() }
         return state.withLock { state in
+            // A key that comes back to what it was has lost its pieces all the same.
+            if !state.stored.pieces.isEmpty, stored.pieces.isEmpty { state.mustRestate = true }
             state.stored = stored
             if let frozen = state.frozen, foldedSize < frozen.fileBytes {
                 frozen.ranges.discard(below: foldedSize)

@@ -17,7 +17,8 @@ struct Namespace {
     var gone: [UInt64] = []
     /// Inodes that ended, and which the index still has.
     var unappliedGone: Set<UInt64> = []
-    /// Raised when something clean is forgotten: what was read before may be older than the index.
+    /// Raised when something clean is forgotten, and with each commit: what was read from the index
+    /// before may be older than what it has now.
     var forgettings: UInt64 = 0
     /// The next inode number.
     var nextInode: UInt64

@@ -27,8 +27,12 @@ extension Volume {
         }
         for inode in inodes {
             do throws(FileError) {
-                let (node, _) = try content(of: inode)
-                namespace.withLock { $0.markDirty(node) }
+                let (_, content) = try content(of: inode)
+                try withNode(inode) { (space, node) throws(FileError) in
+                    // Forgotten and read again in between, it has no content yet.
+                    if node.content == nil { node.content = content }
+                    space.markDirty(node)
+                }
             } catch {
                 // Ended, and not committed yet.
                 guard error == .stale else { throw error }
@@ -67,6 +71,8 @@ extension Volume {
     /// The checkpoint is durable.
     func settle(_ checkpoint: VolumeCheckpoint) {
         namespace.withLock { space in
+            // Images read before this commit name trees that it lets go.
+            space.forgettings += 1
             for (inode, content) in checkpoint.directories {
                 space.nodes[inode]?.image.content = content
             }

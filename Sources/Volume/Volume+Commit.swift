@@ -222,7 +222,8 @@ extension Volume {
             let ranges = state.piecedRanges
             let restates = state.mustRestate
             state.piecedRanges = []
-            state.mustRestate = false
+            // Folded once more meanwhile: the next commit has to say so.
+            state.mustRestate = state.stored.pieces != stored.pieces
             var captured = Captured(image: image, before: (content, before))
             guard restates || before.hasPieces || !stored.pieces.isEmpty else { return captured }
             if restates || before.key != stored.key || stored.pieces.isEmpty {
@@ -268,6 +269,9 @@ extension Volume {
         namespace.withLock { space in
             space.appliedGeneration = max(space.appliedGeneration, cut.generation)
             space.inodesReserved = max(space.inodesReserved, cut.inodesReserved)
+            // Who has read the index before this commit, and not looked at the memory since, must
+            // not bring back what the memory is now allowed to forget.
+            space.forgettings += 1
             for inode in cut.gone { space.unappliedGone.remove(inode) }
             for (directory, name, _) in cut.names {
                 guard let cache = directory.directory else { continue }

@@ -62,16 +62,17 @@ extension Volume {
         }
         // Counted first: once the kernel has the entry, the node must be there.
         let attributes = try withName(listed.name, in: directory, loadsNode: true) {
-            (space, _, dentry, node) throws(FileError) -> FileAttributes? in
-            guard let node, dentry.inode == listed.inode else { return nil }
+            (space, _, _, node) throws(FileError) -> FileAttributes? in
+            guard let node else { return nil }
             space.addLookup(node)
             return node.attributes
         }
+        // Gone since it was listed; or another inode's name by now, which is then the one to tell.
         guard let attributes else { return true }
         let isTaken = listed.name.withUnsafeBytes {
-            emit($0, listed.inode, kind, listed.cookie, attributes)
+            emit($0, attributes.inode, attributes.kind, listed.cookie, attributes)
         }
-        if !isTaken { forget(listed.inode, count: 1) }
+        if !isTaken { forget(attributes.inode, count: 1) }
         return isTaken
     }
 

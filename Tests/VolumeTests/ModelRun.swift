@@ -31,6 +31,8 @@ final class ModelRun {
     var log: [String] = []
     /// Often seen bytes, so that there is something to deduplicate.
     let stock: [UInt8]
+    /// When the operation under way began.
+    var stepTime = Timestamp.zero
 
     var volume: Volume { open.volume }
 
@@ -65,6 +67,7 @@ final class ModelRun {
 
     private func step() throws {
         let before = model
+        stepTime = Timestamp(Volume.now())
         switch random.below(100) {
         case 0..<52: try contentStep()
         case 52..<84: try nameStep()

@@ -86,7 +86,7 @@ func complaints(
     _ backend: MemoryBackend, _ index: MemoryIndexProvider, depth: CheckDepth = .deep
 ) throws -> [String] {
     var compared: IndexToCheck?
-    if let store = index.current { compared = IndexToCheck(store) }
+    if let store = index.crash(keepingBatches: .max).current { compared = IndexToCheck(store) }
     let report = try StoreCheck.run(
         backend.copy(isReadOnly: true), options: CheckOptions(depth: depth), index: compared)
     return report.problems.filter { $0.severity > .information }.map {
