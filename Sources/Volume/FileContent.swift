@@ -68,8 +68,11 @@ final class FileContent: Sendable {
     }
 
     let state: ConditionMutex<State>
+    /// Knows how much is buffered.
+    private let drains: DrainQueue
 
-    init(image: InodeImage, pieces: [ExtentChange.Piece]) {
+    init(image: InodeImage, pieces: [ExtentChange.Piece], drains: DrainQueue) {
+        self.drains = drains
         let key: ContentKey =
             switch image.content {
             case .chunk, .recipe: image.content
@@ -82,6 +85,28 @@ final class FileContent: Sendable {
                 committed: Committed(
                     key: key, size: image.size, allocatedBytes: image.allocatedBytes,
                     hasPieces: !pieces.isEmpty)))
+    }
+
+    /// A file that ended takes with it what was buffered.
+    deinit {
+        drains.account(-state.withLock { $0.accounted })
+    }
+
+    /// Forgets what is buffered of a file that has ended.
+    /// - Returns: by how much the buffered memory has changed, in bytes.
+    func discard() -> Int {
+        state.withLock { state in
+            state.active.removeAll()
+            return state.account()
+        }
+    }
+
+    /// Whether its place in the queue is still of use; else it has none any more.
+    func staysQueued() -> Bool {
+        state.withLock { state in
+            state.isQueued = !state.active.isEmpty
+            return state.isQueued
+        }
     }
 
     /// What a fold begins with.

@@ -146,6 +146,10 @@ public final class LiveStore: Sendable {
             sections.append((volume, cut, volume.section(of: cut, foldsAll: foldsAll)))
         }
         guard !sections.isEmpty else { return }
+        if let failure = sections.lazy.compactMap(\.section.failure).first {
+            for (volume, cut, section) in sections { volume.reinstate(cut, section) }
+            throw failure
+        }
         let draft = CommitDraft(
             volumes: sections.map(\.section.changes), time: Volume.now())
         do throws(StoreError) {
@@ -155,6 +159,7 @@ public final class LiveStore: Sendable {
             throw sections[0].volume.fileError(error)
         }
         for (volume, cut, section) in sections { volume.settle(cut, section) }
+        drains.trim()
     }
 
     // MARK: checkpoints

@@ -63,9 +63,34 @@ extension Volume {
             volumeID: volumeID, volumeName: name, epoch: 0, sequence: 0,
             nextInode: isLast ? next : reserved)
         changes.root = root
+        changes.extents = try unfoldedPieces()
         changes.inodes = directories.map { .put($0) }
         return VolumeCheckpoint(
             changes: changes, directories: directories.map { ($0.inode, $0.content) })
+    }
+
+    /// Pieces that could not be folded, for damage beside them: the trees know of none, so the
+    /// checkpoint's commit repeats them.
+    private func unfoldedPieces() throws(FileError) -> [ExtentChange] {
+        var extents: [ExtentChange] = []
+        var failure: FormatError?
+        try scanIndex(prefix: NamespaceKey.prefix(.piece, number)) { key, value in
+            guard let (inode, offset) = NamespaceKey.pair(key) else { return true }
+            do throws(FormatError) {
+                let piece = try PieceRecord(value).piece(at: offset)
+                if extents.last?.inode == inode {
+                    extents[extents.count - 1].pieces.append(piece)
+                } else {
+                    let all = 0..<ExtentChange.endOfFile
+                    extents.append(ExtentChange(inode: inode, range: all, pieces: [piece]))
+                }
+            } catch {
+                failure = error
+            }
+            return failure == nil
+        }
+        if let failure { throw fileError(.indexDamaged(failure)) }
+        return extents
     }
 
     /// The checkpoint is durable.

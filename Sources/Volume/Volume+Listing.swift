@@ -80,20 +80,21 @@ extension Volume {
     private func nextNames(
         of inode: UInt64, after cookie: UInt64
     ) throws(FileError) -> (names: [Listed], isLast: Bool) {
+        var position = cookie
         while true {
             let (isComplete, forgettings) = try withNode(inode) {
                 (space, node) throws(FileError) -> (Bool, UInt64) in
                 guard let cache = node.directory else { throw .notDirectory }
                 return (cache.isComplete, space.forgettings)
             }
-            let stored = isComplete ? [] : try storedNames(of: inode, after: cookie)
+            let stored = isComplete ? [] : try storedNames(of: inode, after: position)
             let isLastStored = isComplete || stored.count < Volume.listingBatchMax
             let merged = namespace.withLock { space -> [Listed]? in
                 guard let cache = space.nodes[inode]?.directory,
                     space.forgettings == forgettings, cache.isComplete || !isComplete
                 else { return nil }
                 let end = isLastStored ? UInt64.max : stored[stored.count - 1].cookie
-                return merge(stored, cache, after: cookie, through: end)
+                return merge(stored, cache, after: position, through: end)
             }
             guard let merged else { continue }
             // More than a batch from memory alone: the rest comes with the next call.
@@ -101,7 +102,8 @@ extension Volume {
                 return (Array(merged.prefix(2 * Volume.listingBatchMax)), false)
             }
             if merged.isEmpty, !isLastStored {
-                return try nextNames(of: inode, after: stored[stored.count - 1].cookie)
+                position = stored[stored.count - 1].cookie
+                continue
             }
             return (merged, isLastStored)
         }

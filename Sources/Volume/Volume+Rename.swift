@@ -140,6 +140,7 @@ extension Volume {
             to.image.linkCount += 1
         }
         moved.image.changeTime = now
+        moved.movedGeneration = space.generation
         space.markDirty(moved)
         touch(from, at: now, in: &space)
         touch(to, at: now, in: &space)
@@ -176,6 +177,7 @@ extension Volume {
                 let now = Volume.now()
                 node.image.linkCount += 1
                 node.image.changeTime = now
+                node.movedGeneration = space.generation
                 space.markDirty(node)
                 space.setName(
                     name, in: directory,

@@ -37,6 +37,7 @@ func smallOptions() -> VolumeOptions {
     options.accessTimes = .never
     options.dirtyBytesMax = 256 << 10
     options.piecedFileBytesMin = 24 << 10
+    options.nodesMax = 40
     return options
 }
 
