@@ -238,10 +238,12 @@ public final class LiveStore: Sendable {
     /// Ends the use: what was received is committed, a checkpoint is written where something changed
     /// since the last one, and the store is closed. Nobody may use the volumes any more. Idempotent.
     public func close() throws(FileError) {
-        guard !clock.withLock({ state in
-            defer { state.hasEnded = true }
-            return state.hasEnded
-        }) else { return }
+        guard
+            !clock.withLock({ state in
+                defer { state.hasEnded = true }
+                return state.hasEnded
+            })
+        else { return }
         stopTicker()
         var failure: FileError?
         if !store.isReadOnly, !options.isReadOnly {

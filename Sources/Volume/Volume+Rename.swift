@@ -112,9 +112,12 @@ extension Volume {
                 throw .notDirectory
             }
         }
-        let cookie = try to.dentry.isPresent
+        let cookie =
+            try to.dentry.isPresent
             ? to.dentry.cookie : freeCookie(for: to.name, to.dentry, in: to.directory)
-        if let replaced = to.node { dropLink(of: replaced, from: to.directory, at: now, in: &space) }
+        if let replaced = to.node {
+            dropLink(of: replaced, from: to.directory, at: now, in: &space)
+        }
         space.setName(
             from.name, in: from.directory, Dentry(inode: 0, kind: 0, cookie: from.dentry.cookie))
         assign(moved, to, cookie: cookie, in: &space)

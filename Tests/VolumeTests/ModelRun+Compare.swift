@@ -77,7 +77,8 @@ extension ModelRun {
             let listed = try list(directory, plus: random.chance(1, in: 2), inPortionsOf: 7)
             let expected = model[directory].entries
             try expect(
-                listed.count == expected.count && listed.allSatisfy { expected[$0.name] == $0.inode },
+                listed.count == expected.count
+                    && listed.allSatisfy { expected[$0.name] == $0.inode },
                 "names of \(directory): \(listed.map { text($0.name) }), not "
                     + "\(expected.keys.map { text($0) })")
             for entry in listed {

@@ -268,7 +268,7 @@ extension ModelRun {
             directory, plus: random.chance(1, in: 2), inPortionsOf: random.below(4) + 1
         ) {
             guard random.chance(2, in: 3) else { return }
-            try nameStep()
+            try within { try nameStep() }
             let now = Set(model[directory].entries.keys)
             always.formIntersection(now)
             ever.formUnion(now)

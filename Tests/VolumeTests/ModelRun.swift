@@ -66,15 +66,20 @@ final class ModelRun {
     }
 
     private func step() throws {
+        switch random.below(100) {
+        case 0..<52: try within { try contentStep() }
+        case 52..<84: try within { try nameStep() }
+        case 84..<90: try within { try attributeStep() }
+        case 90..<92: try listingStep()
+        default: try within { try lifeStep() }
+        }
+    }
+
+    /// One operation, in which there may be a commit.
+    func within(_ operation: () throws -> Void) throws {
         let before = model
         stepTime = Timestamp(Volume.now())
-        switch random.below(100) {
-        case 0..<52: try contentStep()
-        case 52..<84: try nameStep()
-        case 84..<90: try attributeStep()
-        case 90..<92: try listingStep()
-        default: try lifeStep()
-        }
+        try operation()
         noteCommit(before)
     }
 

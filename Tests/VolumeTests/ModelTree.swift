@@ -39,7 +39,9 @@ struct ModelTree: Equatable {
     var lookups: [UInt64: UInt64] = [:]
 
     subscript(inode: UInt64) -> ModelInode {
-        get { inodes[inode] ?? ModelInode(inode: 0, kind: .fifo, permissions: 0, owner: 0, group: 0) }
+        get {
+            inodes[inode] ?? ModelInode(inode: 0, kind: .fifo, permissions: 0, owner: 0, group: 0)
+        }
         set { inodes[inode] = newValue }
     }
 

@@ -7,7 +7,7 @@ final class VolumeModelTests: XCTestCase {
     func testRandomHistories() throws {
         let seed = printedSeed()
         let isGiven = ProcessInfo.processInfo.environment["ASHLAR_SEED"] != nil
-        let runs = isGiven ? 1 : isLong ? 600 : 6
+        let runs = isGiven ? 1 : isLong ? 600 : 4
         for number in 0..<UInt64(runs) {
             let own = seed &+ number
             do {
