@@ -165,6 +165,10 @@ let package = Package(
                 "Backends",
                 "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
                 logging,
+            "VolumeTests",
+            [
+                "Volume", "Backends", "Checking", "DiskFormat", "FileModel", "Metadata", "Pipeline",
+                "Platform",
             ]),
     ],
     cxxLanguageStandard: .cxx17

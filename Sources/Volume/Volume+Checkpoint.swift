@@ -27,8 +27,12 @@ extension Volume {
         }
         for inode in inodes {
             do throws(FileError) {
-                let (node, _) = try content(of: inode)
-                namespace.withLock { $0.markDirty(node) }
+                let (_, content) = try content(of: inode)
+                try withNode(inode) { (space, node) throws(FileError) in
+                    // Forgotten and read again in between, it has no content yet.
+                    if node.content == nil { node.content = content }
+                    space.markDirty(node)
+                }
             } catch {
                 // Ended, and not committed yet.
                 guard error == .stale else { throw error }
@@ -59,14 +63,41 @@ extension Volume {
             volumeID: volumeID, volumeName: name, epoch: 0, sequence: 0,
             nextInode: isLast ? next : reserved)
         changes.root = root
+        changes.extents = try unfoldedPieces()
         changes.inodes = directories.map { .put($0) }
         return VolumeCheckpoint(
             changes: changes, directories: directories.map { ($0.inode, $0.content) })
     }
 
+    /// Pieces that could not be folded, for damage beside them: the trees know of none, so the
+    /// checkpoint's commit repeats them.
+    private func unfoldedPieces() throws(FileError) -> [ExtentChange] {
+        var extents: [ExtentChange] = []
+        var failure: FormatError?
+        try scanIndex(prefix: NamespaceKey.prefix(.piece, number)) { key, value in
+            guard let (inode, offset) = NamespaceKey.pair(key) else { return true }
+            do throws(FormatError) {
+                let piece = try PieceRecord(value).piece(at: offset)
+                if extents.last?.inode == inode {
+                    extents[extents.count - 1].pieces.append(piece)
+                } else {
+                    let all = 0..<ExtentChange.endOfFile
+                    extents.append(ExtentChange(inode: inode, range: all, pieces: [piece]))
+                }
+            } catch {
+                failure = error
+            }
+            return failure == nil
+        }
+        if let failure { throw fileError(.indexDamaged(failure)) }
+        return extents
+    }
+
     /// The checkpoint is durable.
     func settle(_ checkpoint: VolumeCheckpoint) {
         namespace.withLock { space in
+            // Images read before this commit name trees that it lets go.
+            space.forgettings += 1
             for (inode, content) in checkpoint.directories {
                 space.nodes[inode]?.image.content = content
             }

@@ -166,11 +166,22 @@ extension Volume {
         case "key":
             let kind = try withNode(inode) { (_, node) throws(FileError) in node.kind }
             guard kind == .regular else { throw .noAttribute }
-            let (node, content) = try content(of: inode)
-            return Array(Volume.keyText(try fold(node, content).key).utf8)
+            return Array(Volume.keyText(try foldedKey(of: inode)).utf8)
         default:
             throw .noAttribute
         }
+    }
+
+    /// The key of the whole content; pieces are folded too.
+    private func foldedKey(of inode: InodeNumber) throws(FileError) -> ContentKey {
+        let (node, content) = try content(of: inode)
+        let stored = try fold(node, content)
+        guard !stored.pieces.isEmpty else { return stored.key }
+        try checkWritable()
+        let result = try fold(content.beginFoldOfPieces(), content, mode: .complete)
+        noteAllocation(node, content, result)
+        namespace.withLock { $0.markDirty(node) }
+        return result.content.key
     }
 
     static func keyText(_ key: ContentKey) -> String {

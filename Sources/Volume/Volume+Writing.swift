@@ -269,6 +269,7 @@ extension Volume {
         return into.state.withLock { state in
             guard !state.isFolding, state.size <= size else { return false }
             state.active.removeAll()
+            state.mustRestate = state.mustRestate || !state.stored.pieces.isEmpty
             state.stored = stored
             state.size = size
             state.cursor = nil
