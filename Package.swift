@@ -165,6 +165,8 @@ let package = Package(
                 "Backends",
                 "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
                 logging,
+            ]),
+        suite(
             "VolumeTests",
             [
                 "Volume", "Backends", "Checking", "DiskFormat", "FileModel", "Metadata", "Pipeline",
