@@ -11,6 +11,7 @@
 ///     orphans         count (variable), InodeImage each: unlinked, but open when written
 ///     statistics      files, directories, other inodes, logical bytes: variable each
 public struct RootImage: Equatable, Sendable {
+    /// Counts of what has a name: the root directory included, orphans not.
     public struct Statistics: Equatable, Sendable {
         public var files: UInt64 = 0
         public var directories: UInt64 = 0
