@@ -169,8 +169,8 @@ let package = Package(
         suite(
             "VolumeTests",
             [
-                "Volume", "Backends", "Checking", "DiskFormat", "FileModel", "Metadata", "Pipeline",
-                "Platform",
+                "Volume", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
+                "Metadata", "NamespaceIndex", "Pipeline", "Platform",
             ]),
     ],
     cxxLanguageStandard: .cxx17

@@ -12,6 +12,7 @@
 ///                     ascending by inode, none twice
 ///     statistics      files, directories, other inodes, logical bytes: variable each
 public struct RootImage: Equatable, Sendable {
+    /// Counts of what has a name: the root directory included, orphans not.
     public struct Statistics: Equatable, Sendable {
         public var files: UInt64 = 0
         public var directories: UInt64 = 0

@@ -205,8 +205,9 @@ struct OwnedChunk {
 }
 
 extension RootImage.Statistics {
-    /// Orphans count until they are gone.
+    /// Orphans do not count: they are in no directory.
     mutating func add(_ image: InodeImage) {
+        guard !NamespaceStage.isOrphan(image) else { return }
         switch image.mode >> 12 {
         case 8:
             files += 1
@@ -217,6 +218,7 @@ extension RootImage.Statistics {
     }
 
     mutating func remove(_ image: InodeImage) {
+        guard !NamespaceStage.isOrphan(image) else { return }
         switch image.mode >> 12 {
         case 8:
             files -= min(files, 1)

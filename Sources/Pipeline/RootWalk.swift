@@ -71,6 +71,7 @@ struct RootWalk {
         }
         try takeLinked(root.linkedInodes, volume: number, &record.statistics)
         try takeDirectories(root.directory, volume: number, &record.statistics)
+        try take(section.extents, volume: number)
         try put(NamespaceKey.volume(number), record.encoded())
     }
 
@@ -81,6 +82,29 @@ struct RootWalk {
     }
 
     // MARK: inodes
+
+    /// Pieces that lie on top of what the root says, since they could not be folded.
+    private mutating func take(
+        _ extents: [ExtentChange], volume: UInt32
+    ) throws(StoreError) {
+        guard !extents.isEmpty else { return }
+        try writeBatch()
+        var pieces: [UInt64: [ExtentChange.Piece]] = [:]
+        for extent in extents {
+            pieces[extent.inode] = NamespaceStage.replacing(pieces[extent.inode] ?? [], extent)
+        }
+        for (inode, pieces) in pieces.sorted(by: { $0.key < $1.key }) {
+            guard var record = try index.inode(volume, inode) else { continue }
+            record.pieceCount = UInt64(pieces.count)
+            try put(NamespaceKey.inode(volume, inode), record.encoded())
+            for piece in pieces {
+                if let name = piece.chunk { try count(name, .data) }
+                try put(
+                    NamespaceKey.piece(volume, inode: inode, offset: piece.offset),
+                    PieceRecord(piece).encoded())
+            }
+        }
+    }
 
     private mutating func take(
         _ image: InodeImage, cookie: UInt64, volume: UInt32,

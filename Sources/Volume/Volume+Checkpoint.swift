@@ -114,6 +114,8 @@ extension Volume {
             if let inode = NamespaceKey.inodeNumber(key) { inodes.append(inode) }
             return true
         }
+        // The index's statistics, which the count began with, know nothing of these.
+        namespace.withLock { $0.inodeCount += UInt64(inodes.count) }
         for inode in inodes {
             try withNode(inode) { (space, node) throws(FileError) in
                 if node.image.linkCount == 0, node.lookups == 0 { space.end(node) }
