@@ -8,7 +8,8 @@
 ///     next inode      variable: every inode number ever used is below it
 ///     root directory  InodeImage of inode 1
 ///     linked inodes   u8 (0 none, 1: NodeReference follows)
-///     orphans         count (variable), InodeImage each: unlinked, but open when written
+///     orphans         count (variable), InodeImage each: unlinked, but open when written;
+///                     ascending by inode, none twice
 ///     statistics      files, directories, other inodes, logical bytes: variable each
 public struct RootImage: Equatable, Sendable {
     /// Counts of what has a name: the root directory included, orphans not.
@@ -88,7 +89,13 @@ public struct RootImage: Equatable, Sendable {
         }
         let count = try reader.itemCount(itemBytes: InodeImage.encodedBytesMin, "orphans")
         orphans = []
-        for _ in 0..<count { orphans.append(try InodeImage(from: &reader)) }
+        for _ in 0..<count {
+            let orphan = try InodeImage(from: &reader)
+            guard orphans.last.map({ $0.inode < orphan.inode }) ?? true else {
+                throw reader.bad("order of orphans")
+            }
+            orphans.append(orphan)
+        }
         statistics = Statistics()
         statistics.files = try reader.variable("files")
         statistics.directories = try reader.variable("directories")

@@ -8,7 +8,9 @@ extension ChunkStore {
     static let metadataFrameBytes = 256 << 10
 
     /// Stores a chunk unless it is known, and returns its name. The bytes are copied before it
-    /// returns. They are durable with the next commit, and belong to nobody until one names them.
+    /// returns. They are durable with the next commit, and belong to nobody until one names them:
+    /// that has to be before the second checkpoint from here, or the chunk may be given up. So a
+    /// caller that makes checkpoints lets everybody name what was put before the one before.
     ///
     /// Waits while too many super-chunks are to be compressed.
     ///
@@ -34,7 +36,7 @@ extension ChunkStore {
         while true {
             let round = laying.withLock { $0.knows(name) ? nil : $0.condemnRound }
             guard let round else { return true }
-            let record = try index.chunk(name)
+            let record = try chunkRecord(name)
             let isUsable = record.map { !$0.isDamaged && !$0.places.isEmpty } ?? false
             let answer: Bool? = laying.withLock { state in
                 if state.knows(name) { return true }
@@ -53,7 +55,7 @@ extension ChunkStore {
     public func isKnown(_ name: ChunkName) throws(StoreError) -> Bool {
         let isOnItsWay = laying.withLock { $0.knows(name) }
         if isOnItsWay { return true }
-        guard let record = try index.chunk(name), !record.isDamaged, !record.places.isEmpty else {
+        guard let record = try chunkRecord(name), !record.isDamaged, !record.places.isEmpty else {
             return false
         }
         return laying.withLock { state in

@@ -82,6 +82,7 @@ struct CommitApplier {
     ) throws(StoreError) -> MetadataBatch {
         var batch = MetadataBatch(reservingBytes: 1 << 16)
         let commit = applied.commit
+        chunks.reserveCapacity(applied.news.count)
         try takePacks(applied)
         for new in applied.news { try take(new, isCopy: false) }
         for copy in applied.copies { try take(copy, isCopy: true) }
@@ -91,7 +92,7 @@ struct CommitApplier {
         }
         for name in applied.damaged { try markDamaged(name, unless: applied.news) }
         try condemn(commit.condemnedChunks, new: applied.news)
-        try finishChunks(&batch)
+        try finishChunks(of: commit, &batch)
         advance(applied)
         amend(&state)
         finishPacks(&batch)

@@ -16,21 +16,13 @@ extension NamespaceStage {
             if let target = change.target {
                 names[place] = .some(
                     .entry(name: change.name, inode: target.inode, kind: target.kind))
-                try setCookie(cookie, of: target.inode, applier)
+                try self.change(target.inode, applier) { $0.cookie = cookie }
             } else {
                 names[place] = .some(nil)
                 removed.append(place)
             }
         }
         for place in removed { try mendChain(at: place, applier) }
-    }
-
-    private mutating func setCookie(
-        _ cookie: UInt64, of number: UInt64, _ applier: borrowing CommitApplier
-    ) throws(StoreError) {
-        var staged = try inode(number, applier)
-        staged.now?.cookie = cookie
-        inodes[number] = staged
     }
 
     /// Keeps collisions without gaps: a tombstone where a later one of the chain is left; otherwise

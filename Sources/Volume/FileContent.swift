@@ -81,7 +81,9 @@ final class FileContent: Sendable {
         state = ConditionMutex(
             State(
                 size: image.size,
-                stored: StoredContent(key: key, size: image.size, pieces: pieces),
+                stored: StoredContent(
+                    key: key, size: image.size, pieces: pieces,
+                    keyAllocatedBytes: pieces.isEmpty ? image.allocatedBytes : nil),
                 committed: Committed(
                     key: key, size: image.size, allocatedBytes: image.allocatedBytes,
                     hasPieces: !pieces.isEmpty)))

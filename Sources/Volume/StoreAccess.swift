@@ -78,7 +78,8 @@ private func posixError(_ error: StoreError) -> FileError {
     case .backend(.readOnly): .readOnly
     case .pack(.backend(.noSpace, pack: _)): .noSpace
     case .index(.noSpace): .noSpace
-    case .notAStore, .exists, .pack, .backend, .index, .indexDamaged, .noCommit, .hashing,
+    case .commitTooLong, .notAStore, .exists, .pack, .backend, .index, .indexDamaged, .noCommit,
+        .hashing,
         .superChunk, .threads:
         .io
     }

@@ -42,7 +42,6 @@ extension Volume {
         let bytes = set.encoded()
         if bytes.isEmpty { return .none }
         if bytes.count <= DiskFormat.inlineAttributeBytesMax { return .inline(bytes) }
-        guard bytes.count <= DiskFormat.attributeBytesMax else { throw .noSpace }
         do throws(StoreError) {
             let name = try bytes.borrowing { (raw) throws(StoreError) in
                 try store.put(raw, domain: .data)
@@ -98,11 +97,11 @@ extension Volume {
             case .replaceOnly where set[name] == nil: throw .noAttribute
             default: break
             }
-            set[name] = value
+            try set.put(name, value)
             if name == AccessList.accessName {
                 guard let list = AccessList(value) else { throw .invalid }
                 image.mode = image.mode & ~0o777 | list.permissions
-                if list.isMinimal { set[name] = nil }
+                if list.isMinimal { set.remove(name) }
                 if clearsSetGroup { image.mode &= ~0o2000 }
             }
             if name == AccessList.defaultName {
@@ -120,7 +119,7 @@ extension Volume {
         guard !name.starts(with: Volume.virtualPrefix) else { throw .notPermitted }
         try change(inode) { (set, _) throws(FileError) in
             guard set[name] != nil else { throw .noAttribute }
-            set[name] = nil
+            set.remove(name)
         }
     }
 
@@ -190,6 +189,18 @@ extension Volume {
         case .chunk(let name): "chunk:\(name.hexadecimal)"
         case .recipe(let node): "recipe:\(node.name.hexadecimal)"
         case .directory(let node): "tree:\(node.name.hexadecimal)"
+        }
+    }
+}
+
+extension AttributeSet {
+    /// Sets an attribute whose name is one; `noSpace` where all of them together become too long.
+    mutating func put(_ name: [UInt8], _ value: [UInt8]) throws(FileError) {
+        guard AttributeSet.isAcceptable(name) else { throw .invalid }
+        do throws(FormatError) {
+            try set(name, to: value)
+        } catch {
+            throw .noSpace
         }
     }
 }

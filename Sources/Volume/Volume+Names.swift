@@ -86,7 +86,7 @@ extension Volume {
         let name = try checkName(name)
         while true {
             let inheritance = try inheritance(of: parent)
-            let start = inheritance.made(mode: mode, umask: caller.umask)
+            let start = try inheritance.made(mode: mode, umask: caller.umask)
             let attributes = try stored(start.attributes)
             let made = try withName(name, in: parent, loadsNode: false) {
                 (space, directory, dentry, _) throws(FileError) -> FileAttributes? in

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "program_shims.h"
+
 // MARK: opening
 
 // Their values differ between architectures, hence variables and not macros.
