@@ -38,9 +38,9 @@ final class ModelTests: XCTestCase {
                 }
                 if (testRun?.totalFailureCount ?? 0) > 0 { return }
             }
-            let index = store.index
+            let left = store.index
             XCTAssertTrue(
-                try model.bytes.keys.contains { try index.chunk($0) == nil },
+                try model.bytes.keys.contains { try left.chunk($0) == nil },
                 "nothing was condemned")
             try store.close()
         }
