@@ -39,7 +39,7 @@
 ///   the changed names lie; pieces survive a new image of their inode. Where neither the key nor a
 ///   piece reaches, a changed file has a hole.
 /// - A count counts a recipe node once, however often it lists a chunk, and each piece on its own;
-///   a tree node once for each volume whose checkpoint has it.
+///   a tree node once for each directory, or table of linked inodes, whose tree has it.
 /// - A directory's link count is 1, or 2 and its subdirectories. Statistics of a root count its
 ///   root directory and no orphans.
 ///

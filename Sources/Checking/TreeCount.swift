@@ -2,50 +2,60 @@
 import DiskFormat
 import Trees
 
-/// Counts the root, the nodes of directories and those of the table of linked inodes, each once for
-/// a volume. What cannot be read is passed over: where it is in use, the walk of the newest state
+/// Counts the root, the nodes of each directory and those of the table of linked inodes, each once
+/// for each of these trees: directories that list the same names of linked inodes share nodes. What cannot be read is passed over: where it is in use, the walk of the newest state
 /// tells of it.
 struct TreeCount {
     let check: Checker
     let volume: VolumeState
+    /// Nodes of the tree that is being walked.
+    private var marked: [Int] = []
+    private var directories = InodeSet()
 
     init(_ check: Checker, _ volume: VolumeState) {
         self.check = check
         self.volume = volume
     }
 
-    func run() throws(CheckingError) {
+    mutating func run() throws(CheckingError) {
         _ = mark(volume.rootName)
+        endTree()
         if let table = volume.root.linkedInodes {
             try visit(LinkedInodesSchema.self, table) { _ in }
+            endTree()
         }
         var pending = [volume.root.directory]
         while let image = pending.popLast() {
-            guard case .directory(let reference) = image.content else { continue }
+            guard directories.insert(image.inode), case .directory(let reference) = image.content
+            else { continue }
             try visit(DirectorySchema.self, reference) { entry in
                 if case .only(let image) = entry.target, image.mode >> 12 == 4 {
                     pending.append(image)
                 }
             }
-        }
-        // The next volume counts anew.
-        for number in check.inventory.table.marks.indices {
-            check.inventory.table.marks[number].remove(.inTree)
+            endTree()
         }
     }
 
+    /// The next tree counts anew.
+    private mutating func endTree() {
+        for number in marked { check.inventory.table.marks[number].remove(.inTree) }
+        marked = []
+    }
+
     /// Counts a node; nil where it is not stored or was counted.
-    private func mark(_ name: ChunkName) -> Int? {
+    private mutating func mark(_ name: ChunkName) -> Int? {
         guard let number = check.inventory.table.number(of: name),
             !check.inventory.table.marks[number].contains(.inTree)
         else { return nil }
         check.inventory.table.marks[number].formUnion([.inTree, .live])
         check.inventory.table.addOwner(number)
+        marked.append(number)
         return number
     }
 
     /// Levels bound the recursion.
-    private func visit<Schema: ListSchema>(
+    private mutating func visit<Schema: ListSchema>(
         _ schema: Schema.Type, _ reference: NodeReference, _ body: (Schema.Entry) -> Void
     ) throws(CheckingError) {
         guard mark(reference.name) != nil else { return }

@@ -216,6 +216,19 @@ struct RootWalk {
         try put(
             NamespaceKey.name(volume, parent: directory.inode, cookie: cookie),
             NameRecord.entry(name: entry.name, inode: entry.inode, kind: kind).encoded())
+        if entry.collision > 0 { try fillChain(below: cookie, in: directory.inode, volume) }
+    }
+
+    /// Directories keep no tombstones: where a chain of collisions has gaps they are made anew.
+    private mutating func fillChain(
+        below cookie: UInt64, in directory: UInt64, _ volume: UInt32
+    ) throws(StoreError) {
+        try writeBatch()
+        for offset in 1...UInt64(DirectoryCookie.collision(of: cookie)) {
+            let key = NamespaceKey.name(volume, parent: directory, cookie: cookie - offset)
+            if try index.value(of: key, { (_) throws(FormatError) in true }) != nil { continue }
+            try put(key, NameRecord.tombstone.encoded())
+        }
     }
 
     /// Whether the directory is met for the first time.

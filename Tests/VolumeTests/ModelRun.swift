@@ -31,6 +31,8 @@ final class ModelRun {
     var log: [String] = []
     /// Often seen bytes, so that there is something to deduplicate.
     let stock: [UInt8]
+    /// To find where something begins: ASHLAR_CHECK=1.
+    let checksEachCommit = ProcessInfo.processInfo.environment["ASHLAR_CHECK"] == "1"
     /// When the operation under way began.
     var stepTime = Timestamp.zero
 
@@ -80,7 +82,9 @@ final class ModelRun {
         let before = model
         stepTime = Timestamp(Volume.now())
         try operation()
+        let isNew = open.sequence != durableSequence
         noteCommit(before)
+        if isNew, checksEachCommit { try check(after: "commit \(durableSequence)") }
     }
 
     /// What a commit holds is what was there before the operation in which it came.
