@@ -166,6 +166,7 @@ let package = Package(
                 "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
                 logging,
             ]),
+        suite("EndToEndTests", ["ashlar", "fsck", "Backends", "CLinux", "Platform"]),
     ],
     cxxLanguageStandard: .cxx17
 )
