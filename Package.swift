@@ -172,6 +172,7 @@ let package = Package(
                 "Volume", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
                 "Metadata", "NamespaceIndex", "Pipeline", "Platform",
             ]),
+        suite("EndToEndTests", ["ashlar", "fsck", "Backends", "CLinux", "Platform"]),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -43,9 +43,14 @@ final class ServedVolume: MountableStore {
         options.isReadOnly = settings.isReadOnly
         options.memoryBytes = Int(caches / 2)
         options.onEvent = { StoreWords.log($0, to: log) }
-        let store = try ChunkStore.open(
-            backend, index: RocksIndexProvider(path: StoreLayout.index(of: place.store)),
-            options: options)
+        let store: ChunkStore
+        do throws(StoreError) {
+            store = try ChunkStore.open(
+                backend, index: RocksIndexProvider(path: StoreLayout.index(of: place.store)),
+                options: options)
+        } catch {
+            throw CommandFailure(error, store: place.store)
+        }
         var volumeOptions = VolumeOptions()
         volumeOptions.isReadOnly = settings.isReadOnly
         volumeOptions.dirtyBytesMax = Int(caches / 8)
