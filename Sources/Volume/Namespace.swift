@@ -105,8 +105,10 @@ struct Namespace {
         // In lots: whoever loads something meanwhile has to begin again after each.
         if idle.count - idleHead > idleLimit {
             forgetIdle(downTo: Namespace.idleNodesMax)
-            // Those that are left are dirty: not to be looked at again for each that is added.
-            idleLimit = max(idle.count - idleHead, Namespace.idleNodesMax) + Namespace.idleLotNodes
+            // Those that are left are dirty: the more there are, the less often they are looked at
+            // again, so that looking costs a bounded number of visits for each node.
+            let left = max(idle.count - idleHead, Namespace.idleNodesMax)
+            idleLimit = left + max(Namespace.idleLotNodes, left / 4)
         }
     }
 
