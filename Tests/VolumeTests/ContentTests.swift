@@ -17,7 +17,10 @@ final class ContentTests: XCTestCase {
 
     private func start(_ parameters: StoreParameters = smallParameters()) throws -> OpenStore {
         try makeStore(backend, index, parameters: parameters)
-        return try OpenStore(backend, index)
+        var options = smallOptions()
+        // Room enough that no worker folds what a test wants to see unfolded.
+        options.dirtyBytesMax = 64 << 20
+        return try OpenStore(backend, index, options: options)
     }
 
     private func end(_ open: OpenStore) throws {
