@@ -37,15 +37,18 @@ extension ChunkStore {
             try checkWritable()
             let condemned =
                 draft.isCheckpoint
-                ? try chooseCondemned(committing.state) : Condemned(chunks: [], packs: [])
+                ? try chooseCondemned(committing.state, notNamedBy: draft)
+                : Condemned(chunks: [], packs: [])
             do throws(StoreError) {
                 let receipt = try commit(draft, condemned, &committing)
                 dropCondemned()
                 return receipt
             } catch {
                 keepCondemned(condemned)
-                if !error.isNoSpace { fail(error) }
-                throw error.isNoSpace ? .noSpace : error
+                if error.isNoSpace, failure == nil { throw .noSpace }
+                if case .commitTooLong = error { throw error }
+                fail(error)
+                throw error
             }
         }
     }
@@ -60,9 +63,16 @@ extension ChunkStore {
         let appended = try appending.withLock { (appending) throws(StoreError) in
             try append(commit, isCheckpoint: draft.isCheckpoint, &appending)
         }
-        committing.sealed += try makeDurable(appended)
-        try tellIndex(appended, &committing)
-        if draft.isCheckpoint { try deleteCondemned(&committing) }
+        do throws(StoreError) {
+            committing.sealed += try makeDurable(appended)
+            try tellIndex(appended, &committing)
+            if draft.isCheckpoint { try deleteCondemned(&committing) }
+        } catch {
+            // The record is in the pack, durable or not: no error from here on leaves things as they
+            // were, not even want of space.
+            fail(error)
+            throw error
+        }
         return CommitReceipt(
             sequence: appended.commit.sequence, isCheckpoint: appended.commit.isCheckpoint)
     }
@@ -153,6 +163,7 @@ extension ChunkStore {
             commit.packs = try livingPacks(commit)
         }
         let raw = commit.encoded()
+        guard raw.count <= DiskFormat.bodyBytesMax else { throw .commitTooLong(bytes: raw.count) }
         let hash = try raw.withUnsafeBufferPointer { (buffer) throws(StoreError) in
             try hashers.name(of: UnsafeRawBufferPointer(buffer), domain: .tree)
         }
@@ -238,7 +249,9 @@ extension ChunkStore {
                 appending.main.isCutBack(writer.id, at: end)
                     || appending.copies.isCutBack(writer.id, at: end)
             }
-            if !isSafe { throw .pack(error) }
+            guard !isSafe else { return }
+            noteUnsafe(writer)
+            throw .pack(error)
         }
     }
 

@@ -25,7 +25,11 @@ extension ChunkStore {
     static let condemnedChunksMax = 1 << 16
 
     /// Chooses what the checkpoint after `state` condemns; from now on none of it is hit.
-    func chooseCondemned(_ state: StateRecord) throws(StoreError) -> Condemned {
+    ///
+    /// A draft that names a chunk keeps it, though its caller should have put it again by now.
+    func chooseCondemned(
+        _ state: StateRecord, notNamedBy draft: CommitDraft
+    ) throws(StoreError) -> Condemned {
         var candidates: [ChunkName] = []
         if let second = state.second {
             try index.visit([IndexKey.deadPrefix]) { (key, _) throws(FormatError) in
@@ -34,6 +38,10 @@ extension ChunkStore {
                 candidates.append(dead.name)
                 return candidates.count < ChunkStore.condemnedChunksMax
             }
+        }
+        if !candidates.isEmpty {
+            let named = Set(draft.namedChunks)
+            candidates.removeAll { named.contains($0) }
         }
         let packs = try emptyPacks(state)
         return laying.withLock { laying in

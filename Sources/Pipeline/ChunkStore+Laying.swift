@@ -88,9 +88,14 @@ extension PendingRecord {
 }
 
 extension SuperChunkPrefix {
-    /// Where each chunk lies when the super-chunk is this record.
+    /// The end of what a place can name, in bytes of a pack.
+    private static let placesEnd: UInt64 = 1 << 35
+
+    /// Where each chunk lies when the super-chunk is this record; nowhere for one that lies further
+    /// behind than any writer's packs are long.
     func places(in record: RecordPlace, header: RecordHeader) -> [ChunkPlace] {
-        placements().map { place in
+        guard record.offset < SuperChunkPrefix.placesEnd else { return [] }
+        return placements().map { place in
             ChunkPlace(
                 pack: record.pack, recordOffset: record.offset,
                 recordBytes: UInt32(RecordHeader.byteCount) + header.storedBytes,

@@ -34,7 +34,7 @@ extension ChunkStore {
         while true {
             let round = laying.withLock { $0.knows(name) ? nil : $0.condemnRound }
             guard let round else { return true }
-            let record = try index.chunk(name)
+            let record = try chunkRecord(name)
             let isUsable = record.map { !$0.isDamaged && !$0.places.isEmpty } ?? false
             let answer: Bool? = laying.withLock { state in
                 if state.knows(name) { return true }
@@ -53,7 +53,7 @@ extension ChunkStore {
     public func isKnown(_ name: ChunkName) throws(StoreError) -> Bool {
         let isOnItsWay = laying.withLock { $0.knows(name) }
         if isOnItsWay { return true }
-        guard let record = try index.chunk(name), !record.isDamaged, !record.places.isEmpty else {
+        guard let record = try chunkRecord(name), !record.isDamaged, !record.places.isEmpty else {
             return false
         }
         return laying.withLock { state in

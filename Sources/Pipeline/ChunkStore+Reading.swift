@@ -54,7 +54,7 @@ extension ChunkStore {
         case .places(let fresh): places = fresh
         case .unknown: places = []
         }
-        if let record = try index.chunk(name) { places.append(contentsOf: record.places) }
+        if let record = try chunkRecord(name) { places.append(contentsOf: record.places) }
         do throws(StoreError) {
             return try reader.withBytes(of: name, at: places, domain: domain, body)
         } catch {

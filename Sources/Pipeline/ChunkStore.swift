@@ -20,6 +20,9 @@ struct AppendingState: ~Copyable {
     var uncopied: [RecordPlace] = []
     /// Second copies that no commit has vouched for yet.
     var copied: [NewChunk] = []
+    /// Packs of which a synchronisation failed: what lies behind their durable end may be in the
+    /// page cache only, however good it looks.
+    var unsafe: [PackWriter] = []
 }
 
 /// What the committing lock protects: held for the whole of a commit.
@@ -182,11 +185,14 @@ public final class ChunkStore: NodeStore, Sendable {
             return !state.isClosed
         }
         guard isFirst else { return }
-        let hadFailed = isReadOnly
+        let failureBefore = failure
         readAhead.shutdown()
         workers.shutdown()
         var failure: StoreError?
-        if !hadFailed {
+        if let failureBefore {
+            withdrawUnsafe()
+            if failureBefore.isDamageOfIndex { markIndexUseless() }
+        } else {
             do throws(StoreError) {
                 try closePacks()
             } catch {
@@ -242,6 +248,7 @@ public final class ChunkStore: NodeStore, Sendable {
         do throws(PackError) {
             try writer.synchronize()
         } catch {
+            noteUnsafe(writer)
             throw .pack(error)
         }
         do throws(PackError) {

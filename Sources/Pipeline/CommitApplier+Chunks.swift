@@ -11,6 +11,8 @@ struct StagedChunk {
     /// A rebuild put it in with its places alone: if it is a recipe node, its children have not
     /// been counted yet. In the index: count 0, and not dead.
     var isUnwalked: Bool
+    /// Laid with the records of this commit: whoever put it has had no commit yet to name it.
+    var isLaid = false
 
     init(_ record: ChunkRecord?) {
         before = record
@@ -43,9 +45,11 @@ extension CommitApplier {
             record.rawBytes = new.rawBytes
             record.domain = new.domain
             record.isDamaged = false
+            record.deadSince = nil
             record.places.insert(contentsOf: new.places, at: 0)
             staged.now = record
             staged.isUnwalked = false
+            staged.isLaid = true
             chunks[new.name] = staged
             trimPlaces(new.name)
             if ownsNothingYet {
@@ -69,23 +73,49 @@ extension CommitApplier {
     mutating func count(
         _ name: ChunkName, by change: Int64, domain: ChunkDomain
     ) throws(StoreError) {
+        // No recursion: how deep hostile nodes nest is their maker's choice.
+        var walked = try countOne(name, by: change, domain: domain)
+        while let child = walked.popLast() {
+            walked += try countOne(child, by: 1, domain: .data)
+        }
+    }
+
+    /// Returns what the chunk owns when it is a recipe node that has its first owner only now.
+    private mutating func countOne(
+        _ name: ChunkName, by change: Int64, domain: ChunkDomain
+    ) throws(StoreError) -> [ChunkName] {
         var staged = try stage(name)
         guard
             var record = staged.now
                 ?? (change > 0
                     ? ChunkRecord(count: 0, rawBytes: 0, domain: domain, places: []) : nil)
-        else { return }
+        else { return [] }
         // A count at its limit stays there: the chunk is never given up.
         if record.count < UInt32.max {
-            let sum = Int64(record.count) + change
-            record.count = UInt32(clamping: max(0, sum))
+            record.count = UInt32(clamping: max(0, Int64(record.count) + change))
         }
         let isWalkedNow = staged.isUnwalked && record.count > 0
         if isWalkedNow { staged.isUnwalked = false }
         staged.now = record
         chunks[name] = staged
-        guard isWalkedNow, record.domain == .recipe else { return }
-        for child in try children(name, record.places) { try count(child, by: 1, domain: .data) }
+        guard isWalkedNow, record.domain == .recipe else { return [] }
+        if let owned = try owned(by: name, record.places) { return owned }
+        // Its children are not counted, so it must not pass for a node whose children are: without a
+        // place it is laid anew when it is put again, and counts them then.
+        chunks[name]?.now?.places = []
+        return []
+    }
+
+    /// What a recipe node owns; nil where no copy of it can be read.
+    private func owned(
+        by name: ChunkName, _ places: [ChunkPlace]
+    ) throws(StoreError) -> [ChunkName]? {
+        do throws(StoreError) {
+            return try children(name, places)
+        } catch {
+            guard error.isDamageOfChunk else { throw error }
+            return nil
+        }
     }
 
     mutating func markDamaged(_ name: ChunkName, unless news: [NewChunk]) throws(StoreError) {
@@ -108,29 +138,31 @@ extension CommitApplier {
             guard record.domain == .recipe, !staged.isUnwalked, !record.places.isEmpty else {
                 continue
             }
-            let owned: [ChunkName]
-            do throws(StoreError) {
-                owned = try children(name, record.places)
-            } catch {
-                guard error.isDamageOfChunk else { throw error }
-                // What a node owned that nobody can read any more keeps its count: space is lost
-                // until the index is rebuilt, never data.
-                continue
+            // What a node owned that nobody can read any more keeps its count: space is lost until
+            // the index is rebuilt, never data.
+            for child in try owned(by: name, record.places) ?? [] {
+                try count(child, by: -1, domain: .data)
             }
-            for child in owned { try count(child, by: -1, domain: .data) }
         }
     }
 
     /// Puts every chunk that changed into the batch, and keeps totals and packs' living bytes.
-    mutating func finishChunks(_ batch: inout MetadataBatch) throws(StoreError) {
+    ///
+    /// What dies with a checkpoint's commit is in no state from that checkpoint on, so it is dead since
+    /// the one before. What is new and has no owner yet is dead since this very checkpoint: whoever put
+    /// it has until the second one from here to name it.
+    mutating func finishChunks(
+        of commit: Commit, _ batch: inout MetadataBatch
+    ) throws(StoreError) {
         let died = state.newestSequence
+        let begun = commit.isCheckpoint ? commit.sequence : died
         for (name, staged) in chunks {
             var now = staged.now
             if let record = now {
                 if record.count > 0 {
                     now?.deadSince = nil
                 } else if record.deadSince == nil, !staged.isUnwalked {
-                    now?.deadSince = died
+                    now?.deadSince = staged.isLaid ? begun : died
                 }
             }
             let before = staged.before

@@ -91,7 +91,7 @@ struct CommitApplier {
         }
         for name in applied.damaged { try markDamaged(name, unless: applied.news) }
         try condemn(commit.condemnedChunks, new: applied.news)
-        try finishChunks(&batch)
+        try finishChunks(of: commit, &batch)
         advance(applied)
         amend(&state)
         finishPacks(&batch)

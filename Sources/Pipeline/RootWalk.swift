@@ -32,6 +32,8 @@ struct RootWalk {
     private var counts: [ChunkName: (count: Int64, domain: ChunkDomain)] = [:]
     private var batch: [(key: [UInt8], value: [UInt8])] = []
     private var batchBytes = 0
+    /// Directories in the batch: not in the index yet.
+    private var directoriesInBatch: Set<UInt64> = []
 
     init(
         index: any MetadataStore, reader: ChunkReader, secret: StoreSecret,
@@ -46,6 +48,8 @@ struct RootWalk {
     /// Takes a volume of the checkpoint. Its root chunk must be readable.
     mutating func take(_ section: VolumeChanges, number: UInt32) throws(StoreError) {
         guard let rootName = section.root else { throw .noCommit }
+        // What is in the batch is told by inode alone: of one volume.
+        try writeBatch()
         let bytes = try NodeReader(index: index, reader: reader).bytes(rootName, .tree)
         let root: RootImage
         do throws(FormatError) {
@@ -174,14 +178,28 @@ struct RootWalk {
         case .linked(_, let linkedKind): kind = linkedKind
         case .only(let image):
             kind = UInt8(image.mode >> 12)
-            try take(image, cookie: cookie, volume: volume, &statistics)
             if case .directory(let node) = image.content {
+                // Names are not hashed here: nodes of a hostile store may lead back to themselves.
+                guard try isNew(image.inode, volume: volume) else {
+                    losses += 1
+                    tell?(.damagedChunk(node.name, "directory \(image.inode) is in two places"))
+                    return
+                }
                 directory.pending.append((image.inode, node))
             }
+            try take(image, cookie: cookie, volume: volume, &statistics)
         }
         try put(
             NamespaceKey.name(volume, parent: directory.inode, cookie: cookie),
             NameRecord.entry(name: entry.name, inode: entry.inode, kind: kind).encoded())
+    }
+
+    /// Whether the directory is met for the first time.
+    private mutating func isNew(_ inode: UInt64, volume: UInt32) throws(StoreError) -> Bool {
+        guard directoriesInBatch.insert(inode).inserted, inode != RootImage.rootInode else {
+            return false
+        }
+        return try index.inode(volume, inode) == nil
     }
 
     /// Counts all nodes of a list, once each.
@@ -244,6 +262,9 @@ struct RootWalk {
                 guard error.isDamageOfChunk else { throw error }
                 losses += 1
                 tell?(.damagedChunk(name, "\(error)"))
+                // As in `CommitApplier.countOne`: its children are still to be counted.
+                record.places = []
+                try put(IndexKey.chunk(name), record.encoded())
             }
         }
         // The next round reads what this one wrote.
@@ -261,6 +282,7 @@ struct RootWalk {
         for (key, value) in batch { packed.put(key, value) }
         batch = []
         batchBytes = 0
+        directoriesInBatch = []
         try index.apply(packed)
     }
 }

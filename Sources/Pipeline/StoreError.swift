@@ -19,8 +19,17 @@
 /// 5. After a failed write or synchronisation nothing more is written (DESIGN §5.2): the store is
 ///    read-only until it is opened anew.
 ///
+/// Where to read what:
+///
+///     ChunkStore +Putting +Laying +Reading       the way of a chunk
+///     ChunkStore +Committing +Condemning         commits, and what checkpoints give up
+///     CommitApplier, NamespaceStage              from a commit to the index
+///     StoreOpening, LogFollower, SpanVerifier    recovery
+///     IndexRebuilding, RootWalk                  the index from the packs alone
+///     StateRecord                                up to where the index is current
+///
 /// Threads: any, for everything public here; calls block on storage. No lock is held over I/O but
-/// the one that orders appends to a pack.
+/// the two that order appends to packs and commits.
 import Backends
 import Compression
 import DiskFormat
@@ -55,6 +64,9 @@ public enum StoreError: Error, Sendable {
     case lostPacks([PackID])
     /// Valid records lie behind a damaged one in the log: fsck has to look first.
     case damagedLog(pack: PackID, offset: UInt64)
+    /// The draft takes more bytes than a record may have: to be committed in parts. Nothing was
+    /// committed, and the store goes on.
+    case commitTooLong(bytes: Int)
     /// No commit can be found: the store was never finished, or lost its packs.
     case noCommit
     case hashing(HashingError)

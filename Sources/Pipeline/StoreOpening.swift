@@ -80,8 +80,10 @@ struct StoreOpening {
         } catch {
             // The first error is the one to report.
             try? index.close(flushing: false)
-            throw error
+            guard known != nil, error.isDamageOfIndex else { throw error }
+            tell(.rebuildingIndex(reason: "\(error)"))
         }
+        return try complete(MemoryMetadataStore(), nil)
     }
 
     private mutating func checkFeatures() throws(StoreError) {
