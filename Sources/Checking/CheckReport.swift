@@ -3,12 +3,15 @@ import DiskFormat
 
 /// Everything that a check found, and how much there is of everything.
 public struct CheckReport: Equatable, Sendable {
+    /// What a volume holds at the newest commit.
     public struct Volume: Equatable, Sendable {
         public var id: UniqueID
         public var name: String
+        /// Regular files, each once however many names it has.
         public var files: UInt64 = 0
         /// The root directory included.
         public var directories: UInt64 = 0
+        /// Symbolic links, devices, pipes and sockets.
         public var others: UInt64 = 0
         /// Sum of the sizes of regular files, each once however many names it has.
         public var logicalBytes: UInt64 = 0
@@ -18,11 +21,14 @@ public struct CheckReport: Equatable, Sendable {
         public var orphans: UInt64 = 0
     }
 
+    /// How much there is of everything.
     public struct Summary: Equatable, Sendable {
         public var storeID: UniqueID
         public var depth: CheckDepth
+        /// Packs that can be read, and their bytes.
         public var packs = 0
         public var packBytes: UInt64 = 0
+        /// Records with a valid header, and commits with an intact body among them.
         public var records: UInt64 = 0
         public var commits: UInt64 = 0
         /// The newest commit that counts, and how many follow the newest checkpoint.
@@ -32,8 +38,8 @@ public struct CheckReport: Equatable, Sendable {
         /// Copies of chunks, and chunks.
         public var chunkCopies: UInt64 = 0
         public var chunks: UInt64 = 0
-        /// Raw bytes of all chunks, each once; and of those that the newest state and the newest
-        /// checkpoint do not need.
+        /// Raw bytes of all chunks, each once; and of those that neither the newest state nor a tree
+        /// node of the newest checkpoint needs.
         public var chunkBytes: UInt64 = 0
         public var unownedChunks: UInt64 = 0
         public var unownedBytes: UInt64 = 0
@@ -41,6 +47,7 @@ public struct CheckReport: Equatable, Sendable {
         public var singleCopyNodes: UInt64 = 0
         /// Bytes of the bodies whose checksums were verified.
         public var verifiedBytes: UInt64 = 0
+        /// By name; those whose root cannot be read are not among them.
         public var volumes: [Volume] = []
     }
 

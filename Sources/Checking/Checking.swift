@@ -85,6 +85,7 @@ public enum CheckDepth: UInt8, Comparable, Sendable {
 
 /// What a check is to do.
 public struct CheckOptions: Sendable {
+    /// How much of the store is read.
     public var depth: CheckDepth = .full
     /// Refuses packs of other stores; nil: the store that most packs belong to.
     public var store: StoreIdentity?
@@ -97,6 +98,7 @@ public struct CheckOptions: Sendable {
     /// A note that an earlier `deep` check gave: it goes on from there, if the store is unchanged.
     public var resumeNote: [UInt8]?
 
+    /// The usual options, of that depth.
     public init(depth: CheckDepth = .full) {
         self.depth = depth
     }
@@ -104,6 +106,7 @@ public struct CheckOptions: Sendable {
 
 /// How a check tells of its progress and is told to stop. Called on the thread of the check.
 public struct CheckMonitor {
+    /// The parts of a check, in order.
     public enum Stage: String, Sendable {
         case packs, chunks, bodies, volumes, index
     }
@@ -117,8 +120,10 @@ public struct CheckMonitor {
     /// interruption. Opaque.
     public var note: ([UInt8]) -> Void
 
+    /// Bytes verified between two notes.
     public static let noteIntervalBytes: UInt64 = 256 << 20
 
+    /// Tells nobody and never cancels, but for what is given.
     public init(
         progress: @escaping (_ stage: Stage, _ done: UInt64, _ total: UInt64) -> Void = { _, _, _ in
         },

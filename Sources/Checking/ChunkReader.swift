@@ -40,6 +40,7 @@ public final class ChunkReader: NodeStore {
         throw .format(why, node: name)
     }
 
+    /// As `chunk(_:domain:)`.
     public func readNode(_ name: ChunkName, domain: ChunkDomain) throws(TreeError) -> [UInt8] {
         try chunk(name, domain: domain)
     }

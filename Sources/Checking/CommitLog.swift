@@ -7,14 +7,18 @@ import Trees
 public struct CommitEntry: Equatable, Sendable {
     /// The record's position in the inventory.
     public var record: Int
+    /// The pack in which it lies.
     public var pack: PackID
     /// Where its record begins and ends.
     public var offset: UInt64
     public var end: UInt64
+    /// Its place in the order of commits.
     public var epoch: UInt64
     public var sequence: UInt64
+    /// The hash of the commit before it, and its own.
     public var previous: ChunkName
     public var hash: ChunkName
+    /// Whether a state may begin here.
     public var isCheckpoint: Bool
 }
 
@@ -27,6 +31,7 @@ public struct CommitLog {
     public private(set) var torn: [CommitEntry] = []
     /// Valid commits that cannot be reached, since one before them is damaged.
     public private(set) var beyond: [CommitEntry] = []
+    /// Contradictions in the chain.
     public private(set) var findings: [Finding] = []
     /// What the newest checkpoint says of the packs that are alive.
     public private(set) var promised: [PackState] = []
@@ -37,7 +42,9 @@ public struct CommitLog {
     /// Up to where each pack was proved to be durable; behind it lies the tail.
     private(set) var durableEnds: [PackID: UInt64] = [:]
 
+    /// The checkpoint that the state begins with; nil where none can be read.
     public var checkpoint: CommitEntry? { chain.first }
+    /// The last commit of the state.
     public var newest: CommitEntry? { chain.last }
 
     /// Finds the newest valid state. Verifies the bodies of what was written since the newest

@@ -16,6 +16,7 @@ import SuperChunks
 public final class Inventory {
     /// A pack that can be read.
     public struct Pack {
+        /// As its file is named.
         public let id: PackID
         /// As its header says; `.main` where that is damaged.
         public let role: PackHeader.Role
@@ -35,6 +36,7 @@ public final class Inventory {
         public var pack: UInt32
         /// Of its header within the pack.
         public var offset: UInt64
+        /// As in its header.
         public var storedBytes: UInt32
         public var itemCount: UInt32
         public var frameCount: UInt16
@@ -57,6 +59,7 @@ public final class Inventory {
         var frame: UInt16
     }
 
+    /// Where the packs lie.
     public let backend: any Backend
     /// Of the store, from the headers of its packs.
     public let parameters: StoreParameters

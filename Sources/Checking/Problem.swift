@@ -3,6 +3,7 @@ import DiskFormat
 
 /// One thing that is wrong, or worth knowing.
 public struct Problem: Equatable, Sendable {
+    /// How bad it is.
     public enum Severity: Int, Comparable, Sendable {
         /// Normal, but worth knowing.
         case information
@@ -35,6 +36,7 @@ public struct Problem: Equatable, Sendable {
         case index
     }
 
+    /// A name in a volume.
     public struct Path: Hashable, Sendable {
         public var volume: String
         /// From the volume's root, beginning with a slash; an inode without a name is `<inode N>`.
@@ -49,6 +51,7 @@ public struct Problem: Equatable, Sendable {
         public var text: String { String(decoding: bytes, as: UTF8.self) }
     }
 
+    /// What is wrong, how bad that is, and where.
     public var kind: Kind
     public var severity: Severity
     public var place: Place
@@ -64,6 +67,7 @@ public struct Problem: Equatable, Sendable {
 }
 
 extension Problem {
+    /// Everything that can be wrong; the words are stable, for programs.
     public enum Kind: String, CaseIterable, Sendable {
         // packs
         case strangerFile, packForeign, packMisnamed, packNewer, packHeaderDamaged

@@ -7,10 +7,12 @@ import Trees
 
 /// The index that belongs to a store, for comparison.
 public struct IndexToCheck {
+    /// The open index; only read.
     public var store: any MetadataStore
     /// The hash of the last commit that the index says it holds; nil: take it for current.
     public var lastCommit: ChunkName?
 
+    /// From its parts.
     public init(_ store: any MetadataStore, lastCommit: ChunkName? = nil) {
         self.store = store
         self.lastCommit = lastCommit

@@ -199,13 +199,16 @@ final class VolumeCheck {
     }
 
     private func checkCookies(_ cookies: inout [UInt64], _ directory: Directory) {
-        cookies.sort()
-        for (a, b) in zip(cookies, cookies.dropFirst()) where a == b {
-            add(
-                .cookieTwice, inode: directory.image.inode, directory.path,
-                "two names have the cookie \(a)")
-            return
-        }
+        guard let cookie = VolumeCheck.firstTwice(&cookies) else { return }
+        add(
+            .cookieTwice, inode: directory.image.inode, directory.path,
+            "two names have the cookie \(cookie)")
+    }
+
+    /// The smallest number that is there more than once; sorts them.
+    static func firstTwice(_ numbers: inout [UInt64]) -> UInt64? {
+        numbers.sort()
+        return zip(numbers, numbers.dropFirst()).first { $0 == $1 }?.0
     }
 
     /// Checks a name and, if it is the only one, its inode. Returns a directory to be walked.

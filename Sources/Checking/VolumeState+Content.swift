@@ -7,6 +7,7 @@ extension VolumeState {
     public struct LiveExtent: Equatable, Sendable {
         /// Within the file.
         public var range: Range<UInt64>
+        /// Where the bytes are.
         public var source: ExtentChange.Piece.Source
         /// Whether it is a piece on top of the content that the inode's key names.
         public var isPiece: Bool

@@ -10,6 +10,7 @@ import Trees
 ///
 /// Threads: one at a time.
 public final class VolumeState {
+    /// As the newest commit names it.
     public let id: UniqueID
     public let name: String
     /// Every inode number ever used is below it.
@@ -35,12 +36,16 @@ public final class VolumeState {
 
     /// A name in a directory.
     public struct Entry: Equatable, Sendable {
+        /// As stored: any bytes but NUL and slash.
         public var name: [UInt8]
+        /// Tells apart names that hash alike (see `DirectoryCookie`).
         public var collision: UInt8
         /// Its d_type (4 a directory, 8 a file, 10 a symbolic link …).
         public var kind: UInt8
+        /// What the name means.
         public var target: Target
 
+        /// The number of the inode, also where there is none.
         public var inode: UInt64 {
             switch target {
             case .only(let image): image.inode

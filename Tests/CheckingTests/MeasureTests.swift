@@ -49,6 +49,7 @@ final class MeasureTests: XCTestCase {
         var options = SmallStore.Options()
         options.superChunkBytes = 1 << 20
         options.frameBytes = 1 << 20
+        options.packBytes = 1 << 30
         let store = try SmallStore(options)
         let volume = SmallVolume(store)
         volume.chunkBytes = 32 << 10

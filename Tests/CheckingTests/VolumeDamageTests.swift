@@ -170,6 +170,67 @@ final class VolumeDamageTests: XCTestCase {
         try expect(scene, .nameKind, ["/etc/small"])
     }
 
+    func testWrongKindOfANameOfALinkedInode() throws {
+        let scene = try Scene(commits: false)
+        let inode = try scene.inode("linked")
+        scene.volume.changes.names.append(
+            NameChange(
+                parent: 1, name: Array("one".utf8), collision: 0,
+                target: .init(inode: inode, kind: 10)))
+        try scene.volume.commit()
+        try expect(scene, .nameKind, ["/one"])
+    }
+
+    func testChunkWithTheBytesOfAnother() throws {
+        let scene = try Scene(commits: false)
+        let right = [UInt8](repeating: 4, count: 200)
+        let name = right.withUnsafeBytes { scene.store.hasher.name(of: $0, domain: .data) }
+        try scene.store.putLie(name, [UInt8](repeating: 5, count: 200))
+        try scene.volume.makeFile("a", right)
+        try scene.volume.makeFile("b", right)
+        try scene.volume.commit()
+        XCTAssertEqual(try scene.check(.full).complaints, [])
+        let report = try scene.check(.deep)
+        XCTAssertEqual(report.complaints.map(\.kind), [.chunkMismatch], report.text)
+        XCTAssertEqual(report.complaints.first?.severity, .loss)
+        XCTAssertEqual(report.complaints.first?.paths.map(\.text).sorted(), ["/a", "/b"])
+        let volume = try XCTUnwrap(try State.open(scene.store.backend).volumes.first)
+        let image = try XCTUnwrap(try volume.resolve("/a"))
+        XCTAssertThrowsError(try volume.read(image, at: 0, count: 10))
+    }
+
+    func testInnerRecipeNodeThatLies() throws {
+        let scene = try Scene(commits: false)
+        let leaf = try scene.store.writeNode(
+            RecipeNode.leaf([.hole(length: 500), .zeros(length: 10)]).encoded(), domain: .recipe)
+        for (measures, isRight) in [([510, 510], true), ([510, 500], false)] as [([UInt64], Bool)] {
+            let node = RecipeNode.inner(
+                level: 1, measures.map { InnerEntry(child: leaf, measure: $0, firstKey: []) })
+            let name = try scene.store.writeNode(node.encoded(), domain: .recipe)
+            var image = InodeImage(
+                inode: scene.volume.nextInode, generation: 1, mode: 0o100644, parent: 1,
+                size: node.length, allocatedBytes: 20,
+                content: .recipe(NodeReference(name: name, level: 1)))
+            scene.volume.nextInode += 1
+            image.linkCount = 1
+            scene.volume.put(image)
+            scene.volume.changes.names.append(
+                NameChange(
+                    parent: 1, name: Array("inner-\(isRight)".utf8), collision: 0,
+                    target: .init(inode: image.inode, kind: 8)))
+            try scene.volume.commit()
+            if isRight { XCTAssertEqual(try scene.check().complaints, []) }
+        }
+        try expect(scene, .nodeMalformed, ["/inner-false"])
+    }
+
+    func testCookiesTwice() {
+        var numbers: [UInt64] = [5, 9, 3, 9, 5]
+        XCTAssertEqual(VolumeCheck.firstTwice(&numbers), 5)
+        numbers = [3, 1, 2]
+        XCTAssertNil(VolumeCheck.firstTwice(&numbers))
+    }
+
     func testWrongStatistics() throws {
         try expect(try scene(root: { $0.statistics.files += 1 }), .statisticsWrong, [])
         try expect(try scene(root: { $0.statistics.logicalBytes += 1 }), .statisticsWrong, [])

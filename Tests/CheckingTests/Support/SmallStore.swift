@@ -60,6 +60,7 @@ final class SmallStore: NodeStore {
         var metadataCopies: UInt8 = 2
         var superChunkBytes = 20_000
         var frameBytes = 6_000
+        var packBytes = StoreParameters.packBytesRange.lowerBound
         /// Whether commits are compressed.
         var compressesCommits = false
         /// Added to the numbers of packs, so that two stores have equal pack ids or not.
@@ -96,7 +97,7 @@ final class SmallStore: NodeStore {
         self.options = options
         parameters = StoreParameters(
             storeID: options.storeID, secret: options.secret,
-            packBytes: StoreParameters.packBytesRange.lowerBound,
+            packBytes: options.packBytes,
             metadataCopies: options.metadataCopies)
         hasher = try ChunkHasher(.sha256)
         main = try Self.begin(1, .main, backend, parameters, options.writer)
@@ -138,6 +139,12 @@ final class SmallStore: NodeStore {
         if bytes.withUnsafeBytes({ builder.append(name, domain: domain, $0) }) { return }
         try flush(domain.isMetadata)
         try store(name, bytes, domain)
+    }
+
+    /// Stores bytes under a name that is not theirs.
+    func putLie(_ name: ChunkName, _ bytes: [UInt8]) throws {
+        contents[name] = (bytes, .data)
+        try store(name, bytes, .data)
     }
 
     /// Stores a chunk again, as a writer does that heals.
