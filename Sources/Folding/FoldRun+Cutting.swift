@@ -95,7 +95,7 @@ extension FoldRun {
     /// Ends the chunk under way and takes a hole.
     private mutating func takeHole(to end: UInt64) throws(TreeError) -> Bool {
         if try cutWindow(isEnd: true) { return true }
-        if try meets(at: cutEnd) { return true }
+        if try meets(at: cutEnd, isAmidZeros: false) { return true }
         recipe.append(.hole(length: end - cutEnd))
         cutEnd = end
         followsZeros = false
@@ -114,13 +114,13 @@ extension FoldRun {
             ? (position % blockBytes == 0 ? (end - position) / blockBytes * blockBytes : 0)
             : (followsZeros ? end - position : 0)
         if pendingBytes == 0, whole > 0 {
-            if try meets(at: cutEnd) { return true }
+            if try meets(at: cutEnd, isAmidZeros: true) { return true }
             recipe.append(.zeros(length: whole))
             cutEnd += whole
             followsZeros = true
             cutStands = false
             try stepIfFull()
-            return try meets(at: cutEnd)
+            return try meets(at: cutEnd, isAmidZeros: true)
         }
         // So many decide: a run is long enough now, or a block is full.
         let deciding =
@@ -157,7 +157,8 @@ extension FoldRun {
             position += cut.length
             cutEnd += UInt64(cut.length)
             try stepIfFull()
-            if try meets(at: cutEnd) { return true }
+            let isAmidZeros = followsZeros && position == input.count && !isEnd
+            if try meets(at: cutEnd, isAmidZeros: isAmidZeros) { return true }
         }
         pendingBytes -= consumed
         if pendingBytes > 0, consumed > 0, let start = window.baseAddress {

@@ -109,16 +109,35 @@ struct FoldRun<Store: ContentStore, Bytes: PatchBytes> {
         nextChange = regionChange
     }
 
-    /// What the key's bytes in `range` add to its allocated ones, where it is known how many these
-    /// are; counted from the side where there is less to read.
+    /// How many of the key's bytes in `range` are not in holes, where it is known how many these are
+    /// of all; 0 where it is not.
     private func oldAllocatedBytes(in range: Range<UInt64>) throws(TreeError) -> UInt64 {
-        guard let total = base.keyAllocatedBytes, !base.keyHasNoHoles,
-            range.upperBound == base.size, range.lowerBound < base.size / 2
-        else {
-            guard base.keyAllocatedBytes != nil || base.keyHasNoHoles else { return 0 }
+        if base.keyHasNoHoles { return try reader.allocatedBytes(of: base, in: range) }
+        guard let total = base.keyAllocatedBytes else { return 0 }
+        guard range.upperBound == base.size else {
             return try reader.allocatedBytes(of: base, in: range)
         }
-        return total - (try reader.allocatedBytes(of: base, in: 0..<range.lowerBound))
+        // A file's end: counts there and before it in turns, until either is done.
+        let other = ContentReader(store: reader.store)
+        var (before, behind) = (UInt64(0), range.lowerBound)
+        var (beforeBytes, behindBytes) = (UInt64(0), UInt64(0))
+        while behind < range.upperBound {
+            guard before < range.lowerBound else { return total - beforeBytes }
+            try FoldRun.count(base, other, &before, range.lowerBound, &beforeBytes)
+            try FoldRun.count(base, reader, &behind, range.upperBound, &behindBytes)
+        }
+        return behindBytes
+    }
+
+    /// Adds what the extent at `position` allocates to `total`, and goes on behind it, to `limit`.
+    private static func count(
+        _ content: StoredContent, _ reader: ContentReader<Store>, _ position: inout UInt64,
+        _ limit: UInt64, _ total: inout UInt64
+    ) throws(TreeError) {
+        let (range, segment) = try reader.segment(of: content, at: position)
+        let end = min(limit, range.upperBound)
+        if segment != .hole { total += end - position }
+        position = end
     }
 }
 
@@ -196,7 +215,10 @@ extension FoldRun {
     /// Whether the new cutting, with a cut at `offset`, goes on as the old one does: the old one has
     /// a cut there too (or is amid zeros, as the new one is), and what follows is unchanged for
     /// long enough that the next change does not move it. Offsets only grow within a region.
-    mutating func meets(at offset: UInt64) throws(TreeError) -> Bool {
+    ///
+    /// - Parameter isAmidZeros: the run of zeros before `offset` may go on behind it, so that this is
+    ///   no cut unless the old content is amid a run there too.
+    mutating func meets(at offset: UInt64, isAmidZeros: Bool) throws(TreeError) -> Bool {
         let next = change(behind: offset)
         guard nextChange > regionChange, offset < base.size, offset <= next else { return false }
         let isFixed = chunker.parameters.algorithm == .fixed
@@ -208,7 +230,7 @@ extension FoldRun {
         switch extent {
         case .hole: return offset < next
         case .zeros: return standsClear && (isFixed || followsZeros || range.lowerBound == offset)
-        case .data: return standsClear && range.lowerBound == offset
+        case .data: return standsClear && range.lowerBound == offset && (isFixed || !isAmidZeros)
         }
     }
 

@@ -159,6 +159,22 @@ final class FoldingTests: XCTestCase {
         }
     }
 
+    /// Old cuts amid zeros that were too few for a run are no cuts of a run that has become long
+    /// enough, also where what was read so far ends at one.
+    func testARunOfZerosThatGrowsOverOldCuts() throws {
+        var generator = SeededGenerator()
+        var parameters = ChunkerParameters.gear(meanBytes: 4096)
+        (parameters.minimumBytes, parameters.maximumBytes) = (4096, 4096)
+        parameters.zeroRunMinimumBytes = 9000
+        let folder = Folder(
+            chunker: Chunker(parameters: parameters), store: try MemoryContentStore())
+        var file = EditedFile()
+        file.write([UInt8](repeating: 1, count: 8192) + [UInt8](repeating: 0, count: 8500), at: 0)
+        try fold(&file, folder, mode: .complete, using: &generator)
+        file.clear(4096..<8192, .zeros)
+        try fold(&file, folder, mode: .complete, using: &generator)
+    }
+
     /// A stream in batches of any size reads back nothing but what its chunks' ends hide.
     func testStreamsInBatchesGiveTheKeyOfTheBytes() throws {
         var generator = SeededGenerator()
