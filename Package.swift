@@ -94,6 +94,13 @@ let package = Package(
             ]),
         // L6: faces
         layer("Mount", ["CFuseShim", "FileModel", logging]),
+        layer(
+            "Repair",
+            [
+                "Backends", "Checking", "ChunkIndex", "Chunking", "DiskFormat", "FileModel",
+                "Hashing", "Metadata", "NamespaceIndex", "Packs", "Pipeline", "Platform",
+                "SuperChunks", "Compression", "Trees", "Volume",
+            ]),
         .executableTarget(name: "tryout", dependencies: ["Volume", "Mount", "Pipeline", "Backends"], path: "Sources/tryout"),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
@@ -125,6 +132,13 @@ let package = Package(
                 "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
             ]),
         suite("MountTests", ["Mount", "FileModel"]),
+        suite(
+            "RepairTests",
+            [
+                "Repair", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
+                "Hashing", "Metadata", "NamespaceIndex", "Packs", "Pipeline", "Platform", "Trees",
+                "Volume",
+            ]),
     ],
     cxxLanguageStandard: .cxx17
 )

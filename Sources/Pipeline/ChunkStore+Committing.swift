@@ -258,8 +258,11 @@ extension ChunkStore {
     private func tellIndex(
         _ appended: AppendedCommit, _ committing: inout CommittingState
     ) throws(StoreError) {
-        let (fresh, damaged) = laying.withLock { state in
-            (state.fresh.filter { $0.value.generation <= appended.generation }, state.damaged)
+        let (fresh, damaged, vacating) = laying.withLock { state in
+            (
+                state.fresh.filter { $0.value.generation <= appended.generation }, state.damaged,
+                state.vacating
+            )
         }
         var applied = AppliedCommit(
             commit: appended.commit, hash: appended.hash, position: appended.position)
@@ -270,6 +273,7 @@ extension ChunkStore {
         }
         applied.copies = appended.copied
         applied.damaged = Array(damaged)
+        applied.vacating = vacating
         applied.sealed = committing.sealed
         applied.deleted = committing.deleted
         var applier = CommitApplier(
@@ -291,6 +295,7 @@ extension ChunkStore {
                 state.fresh[name] = nil
             }
             state.damaged.subtract(damaged)
+            state.vacating = Vacating()
         }
     }
 }

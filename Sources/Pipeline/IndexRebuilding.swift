@@ -280,7 +280,7 @@ private struct ChunkBatch {
 }
 
 /// Finds checkpoints that a rebuild may begin with, newest first. One thread.
-private struct CheckpointSearch {
+struct CheckpointSearch {
     let packs: PackSet
     private var queue: [PackID]
     private var found: [PackSet.FoundCommit] = []

@@ -79,7 +79,7 @@ private func posixError(_ error: StoreError) -> FileError {
     case .pack(.backend(.noSpace, pack: _)): .noSpace
     case .index(.noSpace): .noSpace
     case .notAStore, .exists, .pack, .backend, .index, .indexDamaged, .noCommit, .hashing,
-        .superChunk, .threads:
+        .superChunk, .threads, .commitTooLong:
         .io
     }
 }

@@ -18,7 +18,7 @@ enum Layers {
         ],
         ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking"],
-        ["Mount", "Control", "Server"],
+        ["Mount", "Control", "Server", "Repair"],
         ["ashlar", "fsck"],
     ]
 
