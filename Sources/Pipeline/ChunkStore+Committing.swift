@@ -137,6 +137,12 @@ extension ChunkStore {
             commit.volumes.append(changes)
         }
         commit.nodeCounts = draft.nodeCounts.filter { $0.change != 0 }
+        commit.lostChunks = try lostChunks(draft, condemned)
+        if let above = draft.newEpochAbove {
+            precondition(draft.isCheckpoint, "an epoch begins with a checkpoint")
+            commit.epoch += 1
+            commit.sequence = max(commit.sequence, above + 1)
+        }
         guard draft.isCheckpoint else { return commit }
         precondition(commit.volumes.allSatisfy { $0.root != nil }, "a checkpoint has all roots")
         for (_, record) in missing.sorted(by: { $0.key < $1.key }) {

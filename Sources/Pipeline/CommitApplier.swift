@@ -95,6 +95,8 @@ struct CommitApplier {
         }
         for name in applied.damaged { try markDamaged(name, unless: applied.news) }
         try condemn(commit.condemnedChunks, new: applied.news)
+        try takeLost(commit.lostChunks, &batch)
+        dropFound(&batch)
         try finishChunks(of: commit, &batch)
         advance(applied)
         amend(&state)

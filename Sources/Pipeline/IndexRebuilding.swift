@@ -73,11 +73,13 @@ struct IndexRebuilding {
         from checkpoint: PackSet.FoundCommit, _ index: any MetadataStore
     ) throws(StoreError) -> (StateRecord, LogEnd) {
         var walk = RootWalk(
-            index: index, reader: reader, secret: packs.parameters.secret, tell: tell)
+            index: index, reader: reader, secret: packs.parameters.secret,
+            knownLost: checkpoint.commit.lostChunks, tell: tell)
         for (position, section) in checkpoint.commit.volumes.enumerated() {
             try walk.take(section, number: UInt32(position) + 1)
         }
         try walk.finish()
+        try noteLost(checkpoint.commit.lostChunks, index)
         if walk.losses > 0 {
             lossReason = "\(walk.losses) nodes of directories or recipes cannot be read"
         }
@@ -95,6 +97,21 @@ struct IndexRebuilding {
         try index.makeDurable()
         tell?(.rebuilt(chunks: state.totals.chunks))
         return (state, end)
+    }
+
+    /// Takes up what the checkpoint lists as lost: before the commits behind it, which may have laid
+    /// some of it anew.
+    private func noteLost(
+        _ names: [ChunkName], _ index: any MetadataStore
+    ) throws(StoreError) {
+        var batch = MetadataBatch()
+        for name in names {
+            guard var record = try index.chunk(name), record.count > 0 else { continue }
+            record.isDamaged = true
+            batch.put(IndexKey.chunk(name), record.encoded())
+            batch.put(IndexKey.lost(name), [])
+        }
+        try index.apply(batch)
     }
 
     private func firstState(_ checkpoint: PackSet.FoundCommit) -> StateRecord {

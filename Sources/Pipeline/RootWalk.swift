@@ -27,6 +27,8 @@ struct RootWalk {
     let reader: ChunkReader
     let secret: StoreSecret
     let tell: (@Sendable (StoreEvent) -> Void)?
+    /// Chunks that the checkpoint lists as lost.
+    let knownLost: Set<ChunkName>
     /// Nodes that could not be read: what was below them is not in the index.
     private(set) var losses = 0
     private var counts: [ChunkName: (count: Int64, domain: ChunkDomain)] = [:]
@@ -37,9 +39,10 @@ struct RootWalk {
 
     init(
         index: any MetadataStore, reader: ChunkReader, secret: StoreSecret,
-        tell: (@Sendable (StoreEvent) -> Void)?
+        knownLost: [ChunkName], tell: (@Sendable (StoreEvent) -> Void)?
     ) {
         self.index = index
+        self.knownLost = Set(knownLost)
         self.reader = reader
         self.secret = secret
         self.tell = tell
@@ -224,12 +227,17 @@ struct RootWalk {
     }
 
     private mutating func lose(_ error: TreeError) {
-        losses += 1
         switch error {
         case .missing(let name), .format(_, let name), .storage(.some(let name)):
-            tell?(.damagedChunk(name, "\(error)"))
-        default: break
+            lose(name, "\(error)")
+        default: losses += 1
         }
+    }
+
+    /// What is known to be lost is no reason to refuse writing.
+    private mutating func lose(_ name: ChunkName, _ why: String) {
+        if !knownLost.contains(name) { losses += 1 }
+        tell?(.damagedChunk(name, why))
     }
 
     // MARK: counts
@@ -260,8 +268,7 @@ struct RootWalk {
                 }
             } catch {
                 guard error.isDamageOfChunk else { throw error }
-                losses += 1
-                tell?(.damagedChunk(name, "\(error)"))
+                lose(name, "\(error)")
                 // As in `CommitApplier.countOne`: its children are still to be counted.
                 record.places = []
                 try put(IndexKey.chunk(name), record.encoded())

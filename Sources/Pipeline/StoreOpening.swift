@@ -106,16 +106,19 @@ struct StoreOpening {
         _ opened: any MetadataStore, _ known: StateRecord?
     ) throws(StoreError) -> ChunkStore.Parts {
         let (index, state, end) = try agree(opened, known)
-        if let damaged = end.damagedAt {
+        if let damaged = end.damagedAt, !options.acceptsLosses {
             refuseWriting(
                 "valid records lie behind damage in pack \(damaged.pack) at \(damaged.offset)")
         }
-        try findLostPacks(index)
+        let lost = try findLostPacks(index)
         var parts = ChunkStore.Parts(
             parameters: packs.parameters, index: index, shelf: shelf, reader: reader,
             codec: packs.codec, buffers: packs.buffers, state: state,
             volumes: try volumesByNumber(index), readOnlyReason: readOnlyReason)
-        if readOnlyReason == nil { try putInOrder(&parts) }
+        if readOnlyReason == nil {
+            try forget(lost, &parts)
+            try putInOrder(&parts)
+        }
         return parts
     }
 
@@ -142,7 +145,7 @@ struct StoreOpening {
         let result = try rebuilding.run { () throws(StoreError) in
             try makeIndex(insteadOf: opened)
         }
-        if let reason = rebuilding.lossReason { refuseWriting(reason) }
+        if let reason = rebuilding.lossReason, !options.acceptsLosses { refuseWriting(reason) }
         return result
     }
 
@@ -240,15 +243,20 @@ struct StoreOpening {
     }
 
     /// Packs that the index knows and that are gone, or shorter than commits vouch for.
-    private mutating func findLostPacks(_ index: any MetadataStore) throws(StoreError) {
+    private mutating func findLostPacks(
+        _ index: any MetadataStore
+    ) throws(StoreError) -> [PackID] {
         var lost: [PackID] = []
         for (_, pack) in try index.packs() where !pack.isCondemned {
             if (packs.sizes[pack.id] ?? 0) < pack.validBytes { lost.append(pack.id) }
         }
-        guard !lost.isEmpty else { return }
+        guard !lost.isEmpty else { return [] }
         lost.sort()
         tell(.lostPacks(lost))
-        refuseWriting("\(lost.count) packs are missing or too short, the first \(lost[0])")
+        if !options.acceptsLosses {
+            refuseWriting("\(lost.count) packs are missing or too short, the first \(lost[0])")
+        }
+        return lost
     }
 }
 
