@@ -61,6 +61,10 @@ public struct CheckReport: Equatable, Sendable {
     public var summary: Summary
     /// By name; as far as the check's depth shows.
     public var lostChunks: [LostChunk] = []
+    /// Valid commits that cannot be reached, since one before them is damaged.
+    public var unreachableCommits = 0
+    /// Whether some directory, table of linked inodes or root could not be read whole.
+    public var hasUnreadableTrees = false
     /// In the order of severity, the worst first.
     public var problems: [Problem]
     /// Problems that are not listed, because there were too many.

@@ -164,7 +164,8 @@ extension Checker {
         let lost = lost.sorted { $0.key < $1.key }
             .map { CheckReport.LostChunk(name: $0.key, isKnown: $0.value) }
         return CheckReport(
-            summary: summary, lostChunks: lost, problems: book.sorted(),
+            summary: summary, lostChunks: lost, unreachableCommits: log.beyond.count,
+            hasUnreadableTrees: hasUnreadableTrees, problems: book.sorted(),
             problemsNotListed: book.notListed)
     }
 

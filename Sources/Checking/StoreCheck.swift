@@ -62,6 +62,8 @@ final class Checker {
     /// Problems that nothing is lost by but chunks that are known to be lost, as far as is seen.
     private(set) var knownLosses: Set<Int> = []
     private var newLosses: Set<Int> = []
+    /// Whether some directory, table of linked inodes or root could not be read whole.
+    private(set) var hasUnreadableTrees = false
     /// Findings before this are in the book, or left out of it on purpose.
     private var findingsTaken = 0
 
@@ -204,7 +206,10 @@ final class Checker {
     }
 
     /// The problems behind an error of a tree; throws where nothing is damaged.
-    func culprits(_ error: TreeError) throws(CheckingError) -> [Int] {
+    func culprits(
+        _ error: TreeError, isTree: Bool = true
+    ) throws(CheckingError) -> [Int] {
+        if isTree { hasUnreadableTrees = true }
         switch error {
         case .missing(let name): return culprits(name, "not stored")
         case .format(let why, let name): return culprits(name, "\(why)")
@@ -215,6 +220,7 @@ final class Checker {
     /// Volumes whose roots cannot be read.
     func checkUnreadable(_ state: State) {
         for (id, name, root, error) in state.unreadable {
+            hasUnreadableTrees = true
             let found = culprits(root, "\(error)")
             for problem in found {
                 book.note("the root of volume \(name) cannot be read", on: problem)

@@ -140,8 +140,8 @@ extension ChunkStore {
         commit.lostChunks = try lostChunks(draft, condemned)
         if let above = draft.newEpochAbove {
             precondition(draft.isCheckpoint, "an epoch begins with a checkpoint")
-            commit.epoch += 1
-            commit.sequence = max(commit.sequence, above + 1)
+            commit.epoch = max(commit.epoch, above.epoch) + 1
+            commit.sequence = max(commit.sequence, above.sequence + 1)
         }
         guard draft.isCheckpoint else { return commit }
         precondition(commit.volumes.allSatisfy { $0.root != nil }, "a checkpoint has all roots")

@@ -75,12 +75,18 @@ extension ChunkStore {
 
     /// A checkpoint of the volumes as the newest one has them: it condemns what died long enough ago.
     /// Only while no volume was changed since.
-    public func repeatCheckpoint(time: DiskTime) throws(StoreError) -> CommitReceipt {
+    ///
+    /// - Parameter lost: chunks that are accepted as lost from now on.
+    public func repeatCheckpoint(
+        time: DiskTime, lost: [ChunkName] = []
+    ) throws(StoreError) -> CommitReceipt {
         let changes = try changesSinceCheckpoint()
         precondition(
             changes.allSatisfy { $0.inodes.isEmpty && $0.names.isEmpty && $0.extents.isEmpty },
             "changes need a checkpoint of their own")
-        return try commit(CommitDraft(isCheckpoint: true, time: time))
+        var draft = CommitDraft(isCheckpoint: true, time: time)
+        draft.lostChunks = lost
+        return try commit(draft)
     }
 
     /// Lays the living chunks of sealed packs anew, in the order in which they lie there. They are in
@@ -116,6 +122,17 @@ extension ChunkStore {
         let done = vacating
         laying.withLock { $0.vacating = done }
         return result
+    }
+
+    /// Stores a chunk though the index may think that it is there: for those whose copies are known to
+    /// be bad. Otherwise as `put`.
+    public func putAnew(
+        _ bytes: UnsafeRawBufferPointer, domain: ChunkDomain
+    ) throws(StoreError) -> ChunkName {
+        try checkWritable()
+        let name = try hashers.name(of: bytes, domain: domain)
+        try relay(name, Array(bytes), domain: domain)
+        return name
     }
 
     private func superChunks(of number: UInt32) throws(StoreError) -> [UInt64] {

@@ -103,19 +103,19 @@ struct RootWalk {
             store: NodeReader(index: index, reader: reader))
         try takeNodes(of: root, list)
         var failure: StoreError?
-        do throws(TreeError) {
-            try list.forEach(of: root) { (_, image) in
-                do throws(StoreError) {
-                    try take(image, cookie: 0, volume: volume, &statistics)
-                    return true
-                } catch {
-                    failure = error
-                    return false
-                }
+        var errors: [TreeError] = []
+        list.forEachReadable(of: root) { error, _ in
+            errors.append(error)
+        } _: { (_, image) in
+            do throws(StoreError) {
+                try take(image, cookie: 0, volume: volume, &statistics)
+                return true
+            } catch {
+                failure = error
+                return false
             }
-        } catch {
-            lose(error)
         }
+        for error in errors { lose(error) }
         if let failure { throw failure }
     }
 
@@ -148,24 +148,24 @@ struct RootWalk {
         if directory.position == 0 { try takeNodes(of: directory.node, list) }
         directory.isRead = true
         var failure: StoreError?
-        do throws(TreeError) {
-            try list.forEach(of: directory.node, from: directory.position) { (position, entry) in
-                if directory.pending.count >= RootWalk.directoriesMax {
-                    directory.isRead = false
-                    return false
-                }
-                directory.position = position + 1
-                do throws(StoreError) {
-                    try take(entry, in: &directory, volume: volume, &statistics)
-                    return true
-                } catch {
-                    failure = error
-                    return false
-                }
+        var errors: [TreeError] = []
+        list.forEachReadable(of: directory.node, from: directory.position) { error, _ in
+            errors.append(error)
+        } _: { (position, entry) in
+            if directory.pending.count >= RootWalk.directoriesMax {
+                directory.isRead = false
+                return false
             }
-        } catch {
-            lose(error)
+            directory.position = position + 1
+            do throws(StoreError) {
+                try take(entry, in: &directory, volume: volume, &statistics)
+                return true
+            } catch {
+                failure = error
+                return false
+            }
         }
+        for error in errors { lose(error) }
         if let failure { throw failure }
     }
 

@@ -64,9 +64,9 @@ public struct CommitDraft: Sendable {
     public var nodeCounts: [CountChange]
     /// Chunks that are accepted as lost from now on, until they are laid anew or nobody owns them.
     public var lostChunks: [ChunkName] = []
-    /// Begins a new epoch at a sequence above this one: a checkpoint behind which nothing that came
-    /// before is followed any more. For repairs; nil: the log goes on.
-    public var newEpochAbove: UInt64?
+    /// Begins a new epoch above these numbers: a checkpoint behind which nothing that came before is
+    /// followed any more. For repairs; nil: the log goes on.
+    public var newEpochAbove: LogMark?
     public var time: DiskTime
 
     public init(
@@ -77,6 +77,21 @@ public struct CommitDraft: Sendable {
         self.isCheckpoint = isCheckpoint
         self.nodeCounts = nodeCounts
         self.time = time
+    }
+}
+
+/// A commit's numbers.
+public struct LogMark: Equatable, Comparable, Sendable {
+    public var epoch: UInt64
+    public var sequence: UInt64
+
+    public init(epoch: UInt64, sequence: UInt64) {
+        self.epoch = epoch
+        self.sequence = sequence
+    }
+
+    public static func < (a: LogMark, b: LogMark) -> Bool {
+        (a.epoch, a.sequence) < (b.epoch, b.sequence)
     }
 }
 

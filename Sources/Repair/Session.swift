@@ -77,8 +77,21 @@ struct Session {
         }
     }
 
-    /// Replaces the index by an empty one, which the next opening fills from the packs.
+    /// Replaces the index by an empty one, which the next opening fills from the packs. Only where the
+    /// packs have a state to fill it from: otherwise it may be all that is left.
+    ///
+    /// - Throws: `store(noCommit)` where they have not; the index is untouched then.
     func dropIndex() throws(RepairError) {
+        do throws(CheckingError) {
+            let state = try State.open(target.backend, monitor: checkMonitor)
+            if !state.unreadable.isEmpty { throw .noState }
+        } catch {
+            switch error {
+            case .cancelled: throw .cancelled
+            case .noState: throw .store(.noCommit)
+            default: throw .checking(error)
+            }
+        }
         do throws(MetadataError) {
             try target.index.create(memoryBytes: Session.glanceBytes).close(flushing: true)
         } catch {
@@ -87,9 +100,10 @@ struct Session {
     }
 
     /// Opens the store for writing.
-    func open() throws(RepairError) -> ChunkStore {
+    func open(acceptsLosses: Bool = false) throws(RepairError) -> ChunkStore {
         try monitor.step(.opening, 0, 0)
         var options = StoreOptions()
+        options.acceptsLosses = acceptsLosses
         options.memoryBytes = target.memoryBytes
         options.onEvent = monitor.onEvent
         do throws(StoreError) {
@@ -140,6 +154,16 @@ struct Session {
     /// ends inodes that an unclean end left without a name, folds, and writes the trees.
     func settle() throws(RepairError) {
         let store = try openWritable()
+        if store.commitsSinceCheckpoint == 0 { return try close(store) }
+        try fold(store)
+        try withStore { (store) throws(RepairError) in
+            // Commits that only keep inode numbers in reserve are no change of a volume.
+            if store.commitsSinceCheckpoint > 0 { try repeatCheckpoint(store) }
+        }
+    }
+
+    /// Uses the volumes of an open store as a mount does, and closes them and the store.
+    private func fold(_ store: ChunkStore) throws(RepairError) {
         var timing = LiveStore.Timing()
         timing.commitSeconds = 3600
         let live: LiveStore
@@ -158,9 +182,11 @@ struct Session {
 
     /// A checkpoint of what the newest one has.
     @discardableResult
-    func repeatCheckpoint(_ store: ChunkStore) throws(RepairError) -> CommitReceipt {
+    func repeatCheckpoint(
+        _ store: ChunkStore, lost: [ChunkName] = []
+    ) throws(RepairError) -> CommitReceipt {
         do throws(StoreError) {
-            return try store.repeatCheckpoint(time: Session.now())
+            return try store.repeatCheckpoint(time: Session.now(), lost: lost)
         } catch {
             throw .store(error)
         }
@@ -172,6 +198,14 @@ struct Session {
     }
 
     // MARK: figures
+
+    func packUse(_ store: ChunkStore) throws(RepairError) -> [PackUse] {
+        do throws(StoreError) {
+            return try store.packUse()
+        } catch {
+            throw .store(error)
+        }
+    }
 
     /// Number and bytes of the pack files that are there.
     func packFiles() throws(RepairError) -> PackFiles {

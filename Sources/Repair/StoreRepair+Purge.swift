@@ -184,11 +184,7 @@ struct Purge {
     // MARK: figures
 
     private func packUse() throws(RepairError) -> [PackUse] {
-        do throws(StoreError) {
-            return try store.packUse()
-        } catch {
-            throw .store(error)
-        }
+        try session.packUse(store)
     }
 
     private func statistics() throws(RepairError) -> StoreStatistics {

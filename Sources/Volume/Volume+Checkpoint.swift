@@ -60,8 +60,29 @@ extension Volume {
             nextInode: isLast ? next : reserved)
         changes.root = root
         changes.inodes = directories.map { .put($0) }
+        changes.extents = try unfoldedPieces()
         return VolumeCheckpoint(
             changes: changes, directories: directories.map { ($0.inode, $0.content) })
+    }
+
+    /// The pieces that are left when all was folded: of files whose old content cannot be read. They
+    /// stay on top of the new root.
+    private func unfoldedPieces() throws(FileError) -> [ExtentChange] {
+        var pieces: [UInt64: [ExtentChange.Piece]] = [:]
+        var failure: FormatError?
+        try scanIndex(prefix: NamespaceKey.prefix(.piece, number)) { key, value in
+            guard let (inode, offset) = NamespaceKey.pair(key) else { return true }
+            do throws(FormatError) {
+                pieces[inode, default: []].append(try PieceRecord(value).piece(at: offset))
+            } catch {
+                failure = error
+            }
+            return failure == nil
+        }
+        if let failure { throw fileError(.indexDamaged(failure)) }
+        return pieces.sorted { $0.key < $1.key }.map {
+            ExtentChange(inode: $0.key, range: 0..<ExtentChange.endOfFile, pieces: $0.value)
+        }
     }
 
     /// The checkpoint is durable.

@@ -111,6 +111,18 @@ final class RebuildTests: XCTestCase {
         assertClean(try store.check())
     }
 
+    func testAnIndexIsKeptWhereItIsAllThatIsLeft() throws {
+        var random = seeded()
+        let store = try TestStore(copies: 1)
+        try store.use { try $0.put("f", random.bytes(30_000)) }
+        let before = try store.files()
+        for record in try store.nodeRecords() { try store.spoilBody(record) }
+        XCTAssertThrowsError(try StoreRepair.rebuild(store.target)) { error in
+            guard case RepairError.store(.noCommit) = error else { return XCTFail("\(error)") }
+        }
+        XCTAssertEqual(try store.files(), before)
+    }
+
     func testAPlaceWithoutAStoreIsLeftAlone() throws {
         let index = MemoryIndexProvider()
         XCTAssertThrowsError(
