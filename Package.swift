@@ -114,6 +114,13 @@ let package = Package(
             ["CLinux", "DiskFormat", "Platform", "Backends", "Packs", "Checking", arguments]),
         layer("Control", ["CLinux", "Platform", "Backends"]),
         layer("Mount", ["CFuseShim", "FileModel", logging]),
+        layer(
+            "Repair",
+            [
+                "Backends", "Checking", "ChunkIndex", "Chunking", "DiskFormat", "FileModel",
+                "Hashing", "Metadata", "NamespaceIndex", "Packs", "Pipeline", "Platform",
+                "SuperChunks", "Compression", "Trees", "Volume",
+            ]),
         // L7: programs
         program(
             "ashlar",
@@ -173,6 +180,13 @@ let package = Package(
                 "Metadata", "NamespaceIndex", "Pipeline", "Platform",
             ]),
         suite("EndToEndTests", ["ashlar", "fsck", "Backends", "CLinux", "Platform"]),
+        suite(
+            "RepairTests",
+            [
+                "Repair", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
+                "Hashing", "Metadata", "NamespaceIndex", "Packs", "Pipeline", "Platform", "Trees",
+                "Volume",
+            ]),
     ],
     cxxLanguageStandard: .cxx17
 )

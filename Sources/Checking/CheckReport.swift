@@ -51,7 +51,20 @@ public struct CheckReport: Equatable, Sendable {
         public var volumes: [Volume] = []
     }
 
+    /// A chunk in use of which no copy can be read.
+    public struct LostChunk: Equatable, Sendable {
+        public var name: ChunkName
+        /// Whether a commit lists it as lost: then it is no news.
+        public var isKnown: Bool
+    }
+
     public var summary: Summary
+    /// By name; as far as the check's depth shows.
+    public var lostChunks: [LostChunk] = []
+    /// Valid commits that cannot be reached, since one before them is damaged.
+    public var unreachableCommits = 0
+    /// Whether some directory, table of linked inodes or root could not be read whole.
+    public var hasUnreadableTrees = false
     /// In the order of severity, the worst first.
     public var problems: [Problem]
     /// Problems that are not listed, because there were too many.

@@ -99,7 +99,7 @@ extension Checker {
                         .attributesMalformed, .inode(volume: volume.id, image.inode), "\(why)")
                 ].compactMap { $0 }
             }
-            return try culprits(error)
+            return try culprits(error, isTree: false)
         }
     }
 
@@ -152,7 +152,7 @@ extension Checker {
         do throws(TreeError) {
             node = try ListReader<RecipeSchema, ChunkReader>(store: chunks).node(reference)
         } catch {
-            let verdict = RecipeVerdict(problems: try culprits(error))
+            let verdict = RecipeVerdict(problems: try culprits(error, isTree: false))
             recipes[number] = verdict
             return verdict
         }

@@ -140,6 +140,7 @@ extension Checker {
     /// Counts everything, and settles what each damaged frame means.
     func report() -> CheckReport {
         takeFindings()
+        settleKnownLosses()
         settleFrames()
         countChunks()
         summary.packs = inventory.packs.count
@@ -160,8 +161,12 @@ extension Checker {
                 .unownedChunks, .store,
                 "\(summary.unownedChunks) chunks of \(summary.unownedBytes) bytes")
         }
+        let lost = lost.sorted { $0.key < $1.key }
+            .map { CheckReport.LostChunk(name: $0.key, isKnown: $0.value) }
         return CheckReport(
-            summary: summary, problems: book.sorted(), problemsNotListed: book.notListed)
+            summary: summary, lostChunks: lost, unreachableCommits: log.beyond.count,
+            hasUnreadableTrees: hasUnreadableTrees, problems: book.sorted(),
+            problemsNotListed: book.notListed)
     }
 
     /// A damaged frame in use, of which other copies are intact, is damage; one that nothing needs
@@ -177,6 +182,7 @@ extension Checker {
         for position in inventory.table.copies.indices {
             let copy = inventory.table.copies[position]
             if copy.name != inventory.table.copies[number].name { number = position }
+            if lost[copy.name] == true { continue }
             guard inventory.table.marks[number].contains(.live), !inventory.isIntact(copy)
             else { continue }
             let record = Int(copy.record)

@@ -38,6 +38,8 @@
 /// - The image of a directory in a commit names the entries of the last checkpoint, on top of which
 ///   the changed names lie; pieces survive a new image of their inode. Where neither the key nor a
 ///   piece reaches, a changed file has a hole.
+/// - A chunk that the newest checkpoint, or a commit behind it, lists as lost is no news: what only it
+///   suffers from is information.
 /// - A count counts a recipe node once, however often it lists a chunk, and each piece on its own;
 ///   a tree node once for each directory, or table of linked inodes, whose tree has it.
 /// - A directory's link count is 1, or 2 and its subdirectories. Statistics of a root count its

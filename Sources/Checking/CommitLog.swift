@@ -37,6 +37,8 @@ public struct CommitLog {
     public private(set) var promised: [PackState] = []
     /// Packs that a commit of the chain lists as about to be deleted.
     public private(set) var condemned: Set<PackID> = []
+    /// Chunks that the newest checkpoint, or a commit behind it, lists as lost and accepted.
+    public private(set) var lostChunks: Set<ChunkName> = []
     /// Super-chunks that a commit of the chain vouches for and whose frames are bad.
     private(set) var badRecords: Set<Int> = []
     /// Up to where each pack was proved to be durable; behind it lies the tail.
@@ -168,6 +170,7 @@ public struct CommitLog {
             let commit = try inventory.commit(entry)
             if entry.isCheckpoint { promised = commit.packs }
             condemned.formUnion(commit.condemnedPacks)
+            lostChunks.formUnion(commit.lostChunks)
             for span in commit.spans { prove(span.pack, span.range.upperBound) }
             prove(entry.pack, entry.end)
         }

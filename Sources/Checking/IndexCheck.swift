@@ -135,7 +135,8 @@ final class IndexCheck {
         let inventory = check.inventory
         guard let number = inventory.table.number(of: name) else {
             // Where content is hidden by damage, the index may well be right.
-            if check.book.hiding.isEmpty {
+            // What is in use and lost is told already, and stays indexed with its count.
+            if check.book.hiding.isEmpty, check.lost[name] == nil {
                 check.book.add(.indexExtra, .chunk(name), "indexed, but not stored")
             }
             return

@@ -65,6 +65,12 @@ struct ProblemBook {
         problems[number].severity = max(problems[number].severity, severity)
     }
 
+    /// Says what a problem comes to in the end.
+    mutating func settle(_ number: Int, as severity: Problem.Severity, _ text: String) {
+        problems[number].severity = severity
+        note(text, on: number)
+    }
+
     mutating func note(_ text: String, on number: Int) {
         problems[number].detail += "; " + text
     }

@@ -57,6 +57,13 @@ final class Checker {
     var summary: CheckReport.Summary
     /// Recipe nodes that were walked, by number.
     var recipes: [Int: RecipeVerdict] = [:]
+    /// Chunks in use that cannot be read; whether that is known and accepted.
+    private(set) var lost: [ChunkName: Bool] = [:]
+    /// Problems that nothing is lost by but chunks that are known to be lost, as far as is seen.
+    private(set) var knownLosses: Set<Int> = []
+    private var newLosses: Set<Int> = []
+    /// Whether some directory, table of linked inodes or root could not be read whole.
+    private(set) var hasUnreadableTrees = false
     /// Findings before this are in the book, or left out of it on purpose.
     private var findingsTaken = 0
 
@@ -130,7 +137,9 @@ final class Checker {
     /// it is made.
     func culprits(_ name: ChunkName, _ why: String) -> [Int] {
         takeFindings()
-        guard let number = inventory.table.number(of: name) else { return missing(name) }
+        guard let number = inventory.table.number(of: name) else {
+            return missing(name, why)
+        }
         var found: [Int] = []
         for position in inventory.table.range(of: number) {
             let copy = inventory.table.copies[position]
@@ -145,12 +154,35 @@ final class Checker {
         if found.isEmpty, let problem = book.add(.nodeMalformed, .chunk(name), why) {
             found.append(problem)
         }
-        for problem in found { book.raise(problem, to: .loss) }
-        return found
+        return lose(name, found)
+    }
+
+    /// What keeps a chunk in use from being read is a loss, unless that is known.
+    private func lose(_ name: ChunkName, _ problems: [Int]) -> [Int] {
+        let isKnown = log.lostChunks.contains(name)
+        lost[name] = isKnown
+        if isKnown {
+            knownLosses.formUnion(problems)
+        } else {
+            newLosses.formUnion(problems)
+            for problem in problems { book.raise(problem, to: .loss) }
+        }
+        return problems
+    }
+
+    /// What only known losses follow from is no news.
+    func settleKnownLosses() {
+        for problem in knownLosses.subtracting(newLosses).sorted() {
+            book.settle(problem, as: .information, "known to be lost")
+        }
     }
 
     /// A chunk of which no copy is stored: what hides it, if that can be told.
-    private func missing(_ name: ChunkName) -> [Int] {
+    private func missing(_ name: ChunkName, _ why: String) -> [Int] {
+        if log.lostChunks.contains(name) {
+            // Whatever is damaged now, it is not what hides this one.
+            return lose(name, [book.add(.chunkMissing, .chunk(name), why)].compactMap { $0 })
+        }
         let hiding = book.hiding.filter { canHide(book.problems[$0].place) }
         let problem: Int?
         switch hiding.count {
@@ -160,9 +192,7 @@ final class Checker {
             problem = book.add(
                 .chunkMissing, .store, "chunks lay in the places that are damaged or missing")
         }
-        guard let problem else { return [] }
-        book.raise(problem, to: .loss)
-        return [problem]
+        return lose(name, [problem].compactMap { $0 })
     }
 
     /// Packs of second copies hide nothing alone, nor do strangers that nothing refers to.
@@ -176,7 +206,10 @@ final class Checker {
     }
 
     /// The problems behind an error of a tree; throws where nothing is damaged.
-    func culprits(_ error: TreeError) throws(CheckingError) -> [Int] {
+    func culprits(
+        _ error: TreeError, isTree: Bool = true
+    ) throws(CheckingError) -> [Int] {
+        if isTree { hasUnreadableTrees = true }
         switch error {
         case .missing(let name): return culprits(name, "not stored")
         case .format(let why, let name): return culprits(name, "\(why)")
@@ -187,6 +220,7 @@ final class Checker {
     /// Volumes whose roots cannot be read.
     func checkUnreadable(_ state: State) {
         for (id, name, root, error) in state.unreadable {
+            hasUnreadableTrees = true
             let found = culprits(root, "\(error)")
             for problem in found {
                 book.note("the root of volume \(name) cannot be read", on: problem)

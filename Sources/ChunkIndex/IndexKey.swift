@@ -12,6 +12,7 @@
 ///     'C' name (32)                      ChunkRecord
 ///     'Z' checkpoint u64, name (32)      (empty) a chunk that was dead since then, when last seen
 ///     'P' pack number u32                PackRecord
+///     'L' name (32)                      (empty) a chunk in use that fsck has accepted as lost
 ///
 /// Volumes add their own keys behind other first bytes ('D', 'E', 'I', 'S'): docs/ARCHITECTURE.md.
 ///
@@ -23,10 +24,22 @@ public enum IndexKey {
     public static let chunkPrefix = UInt8(ascii: "C")
     public static let deadPrefix = UInt8(ascii: "Z")
     public static let packPrefix = UInt8(ascii: "P")
+    public static let lostPrefix = UInt8(ascii: "L")
 
     /// Key of a chunk's record.
     public static func chunk(_ name: ChunkName) -> [UInt8] {
         [chunkPrefix] + name.bytes
+    }
+
+    /// Key of a note that the chunk is known to be lost.
+    public static func lost(_ name: ChunkName) -> [UInt8] {
+        [lostPrefix] + name.bytes
+    }
+
+    /// The name in such a key; nil for other keys.
+    public static func lostChunk(_ key: UnsafeRawBufferPointer) -> ChunkName? {
+        guard key.count == 1 + ChunkName.byteCount, key[0] == lostPrefix else { return nil }
+        return ChunkName(UnsafeRawBufferPointer(rebasing: key[1...]))
     }
 
     /// The name in a chunk's key; nil for other keys.

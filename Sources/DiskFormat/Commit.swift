@@ -20,6 +20,8 @@
 ///     5 condemned packs  count · PackID each: about to be deleted
 ///     6 punched          count · PunchedRecord each: their bodies' extents may be gone
 ///     7 node counts      count · CountChange each: tree nodes that a checkpoint took up or let go
+///     8 lost chunks      count · name each: in use, found unreadable in every copy, and accepted as
+///                        lost by fsck; a checkpoint lists all that still are, other commits add
 public struct Commit: Equatable, Sendable {
     public var epoch: UInt64
     public var sequence: UInt64
@@ -32,6 +34,7 @@ public struct Commit: Equatable, Sendable {
     public var condemnedPacks: [PackID] = []
     public var punchedRecords: [PunchedRecord] = []
     public var nodeCounts: [CountChange] = []
+    public var lostChunks: [ChunkName] = []
 
     public init(epoch: UInt64, sequence: UInt64, previous: ChunkName, time: DiskTime) {
         self.epoch = epoch
@@ -51,6 +54,7 @@ public struct Commit: Equatable, Sendable {
         case condemnedPacks = 5
         case punched = 6
         case nodeCounts = 7
+        case lostChunks = 8
     }
 
     public func encoded() -> [UInt8] {
@@ -68,6 +72,7 @@ public struct Commit: Equatable, Sendable {
         Commit.list(.condemnedPacks, condemnedPacks, to: &writer) { $0.write(to: &$1) }
         Commit.list(.punched, punchedRecords, to: &writer) { $0.write(to: &$1) }
         Commit.list(.nodeCounts, nodeCounts, to: &writer) { $0.write(to: &$1) }
+        Commit.list(.lostChunks, lostChunks, to: &writer) { $1.name($0) }
         return writer.bytes
     }
 
@@ -136,6 +141,7 @@ public struct Commit: Equatable, Sendable {
                 condemnedPacks.append(try PackID(from: &reader, "condemned pack"))
             case .punched: punchedRecords.append(try PunchedRecord(from: &reader))
             case .nodeCounts: nodeCounts.append(try CountChange(from: &reader))
+            case .lostChunks: lostChunks.append(try reader.name("lost chunk"))
             case .volume: break
             }
         }

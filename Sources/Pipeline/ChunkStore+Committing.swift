@@ -137,6 +137,12 @@ extension ChunkStore {
             commit.volumes.append(changes)
         }
         commit.nodeCounts = draft.nodeCounts.filter { $0.change != 0 }
+        commit.lostChunks = try lostChunks(draft, condemned)
+        if let above = draft.newEpochAbove {
+            precondition(draft.isCheckpoint, "an epoch begins with a checkpoint")
+            commit.epoch = max(commit.epoch, above.epoch) + 1
+            commit.sequence = max(commit.sequence, above.sequence + 1)
+        }
         guard draft.isCheckpoint else { return commit }
         precondition(commit.volumes.allSatisfy { $0.root != nil }, "a checkpoint has all roots")
         for (_, record) in missing.sorted(by: { $0.key < $1.key }) {
@@ -258,8 +264,11 @@ extension ChunkStore {
     private func tellIndex(
         _ appended: AppendedCommit, _ committing: inout CommittingState
     ) throws(StoreError) {
-        let (fresh, damaged) = laying.withLock { state in
-            (state.fresh.filter { $0.value.generation <= appended.generation }, state.damaged)
+        let (fresh, damaged, vacating) = laying.withLock { state in
+            (
+                state.fresh.filter { $0.value.generation <= appended.generation }, state.damaged,
+                state.vacating
+            )
         }
         var applied = AppliedCommit(
             commit: appended.commit, hash: appended.hash, position: appended.position)
@@ -270,6 +279,7 @@ extension ChunkStore {
         }
         applied.copies = appended.copied
         applied.damaged = Array(damaged)
+        applied.vacating = vacating
         applied.sealed = committing.sealed
         applied.deleted = committing.deleted
         var applier = CommitApplier(
@@ -291,6 +301,7 @@ extension ChunkStore {
                 state.fresh[name] = nil
             }
             state.damaged.subtract(damaged)
+            state.vacating = Vacating()
         }
     }
 }

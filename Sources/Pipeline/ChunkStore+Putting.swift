@@ -65,7 +65,7 @@ extension ChunkStore {
 
     /// Appends the chunk to the open super-chunk of its kind, unless another thread did meanwhile.
     /// Returns a super-chunk that is full and now the caller's to close.
-    private func lay(
+    func lay(
         _ name: ChunkName, _ bytes: UnsafeRawBufferPointer, domain: ChunkDomain,
         children: [ChunkName]
     ) throws(StoreError) -> SuperChunkBuilder? {

@@ -144,6 +144,11 @@ public final class ChunkStore: NodeStore, Sendable {
         }.sorted { $0.number < $1.number }
     }
 
+    /// The last commit.
+    public var lastCommit: LogMark {
+        published.withLock { LogMark(epoch: $0.state.epoch, sequence: $0.state.sequence) }
+    }
+
     /// Bytes appended to packs since the newest checkpoint's commit.
     public var bytesSinceCheckpoint: UInt64 {
         published.withLock { $0.state.bytesSinceCheckpoint }

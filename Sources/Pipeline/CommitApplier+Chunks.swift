@@ -29,6 +29,16 @@ extension CommitApplier {
         return staged
     }
 
+    /// The chunk's places so far; nil where it is not known.
+    mutating func stagedPlaces(_ name: ChunkName) throws(StoreError) -> [ChunkPlace]? {
+        try stage(name).now?.places
+    }
+
+    /// Replaces the places of a chunk that was asked for by `stagedPlaces`.
+    mutating func setPlaces(_ name: ChunkName, _ places: [ChunkPlace]) {
+        chunks[name]?.now?.places = places
+    }
+
     /// Takes up a chunk that was laid, or the second copy of one.
     mutating func take(_ new: NewChunk, isCopy: Bool) throws(StoreError) {
         var staged = try stage(new.name)

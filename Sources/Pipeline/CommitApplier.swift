@@ -40,6 +40,8 @@ struct AppliedCommit {
     var sealed: [PackID] = []
     /// Packs that are deleted and may be forgotten: known to the live store only.
     var deleted: [UInt32] = []
+    /// Which places are given up: known to the live store only.
+    var vacating = Vacating()
 }
 
 /// Gathers what a commit changes in the index.
@@ -86,12 +88,16 @@ struct CommitApplier {
         try takePacks(applied)
         for new in applied.news { try take(new, isCopy: false) }
         for copy in applied.copies { try take(copy, isCopy: true) }
+        try dropVacated(applied)
+        try dropCondemnedPlaces(commit.condemnedPacks.compactMap { shelf.knownNumber(of: $0) })
         for volume in commit.volumes { try apply(volume, to: &batch) }
         for change in commit.nodeCounts {
             try count(change.name, by: change.change, domain: .tree)
         }
         for name in applied.damaged { try markDamaged(name, unless: applied.news) }
         try condemn(commit.condemnedChunks, new: applied.news)
+        try takeLost(commit.lostChunks, &batch)
+        dropFound(&batch)
         try finishChunks(of: commit, &batch)
         advance(applied)
         amend(&state)

@@ -39,6 +39,8 @@ struct LayingState {
     var condemnRound: UInt64 = 0
     /// Chunks of which no copy verified since the last commit: not hit any more.
     var damaged: Set<ChunkName> = []
+    /// Places that the next commit takes out of the index.
+    var vacating = Vacating()
     /// Set once, by the first failed write: nothing is written after it.
     var failure: StoreError?
 

@@ -73,11 +73,13 @@ struct IndexRebuilding {
         from checkpoint: PackSet.FoundCommit, _ index: any MetadataStore
     ) throws(StoreError) -> (StateRecord, LogEnd) {
         var walk = RootWalk(
-            index: index, reader: reader, secret: packs.parameters.secret, tell: tell)
+            index: index, reader: reader, secret: packs.parameters.secret,
+            knownLost: checkpoint.commit.lostChunks, tell: tell)
         for (position, section) in checkpoint.commit.volumes.enumerated() {
             try walk.take(section, number: UInt32(position) + 1)
         }
         try walk.finish()
+        try noteLost(checkpoint.commit.lostChunks, index)
         if walk.losses > 0 {
             lossReason = "\(walk.losses) nodes of directories or recipes cannot be read"
         }
@@ -85,6 +87,7 @@ struct IndexRebuilding {
         var volumes: [UInt32: VolumeRecord] = [:]
         for (number, record) in try index.volumes() { volumes[number] = record }
         var replay = Replay(packs: packs, shelf: shelf, reader: reader)
+        try takeExtents(of: checkpoint, index, state, &volumes)
         let end = try replay.run(into: index, &state, &volumes, isBuilding: true)
         state.totals = try sumUp(index)
         state.isBuilding = false
@@ -95,6 +98,49 @@ struct IndexRebuilding {
         try index.makeDurable()
         tell?(.rebuilt(chunks: state.totals.chunks))
         return (state, end)
+    }
+
+    /// Pieces that a checkpoint could not fold, since what they lie upon cannot be read, are in its own
+    /// sections, on top of its roots.
+    private func takeExtents(
+        of checkpoint: PackSet.FoundCommit, _ index: any MetadataStore, _ state: StateRecord,
+        _ volumes: inout [UInt32: VolumeRecord]
+    ) throws(StoreError) {
+        var commit = Commit(
+            epoch: state.epoch, sequence: state.sequence, previous: state.hash,
+            time: checkpoint.commit.time)
+        for section in checkpoint.commit.volumes where !section.extents.isEmpty {
+            var pieces = section
+            pieces.inodes = []
+            pieces.names = []
+            commit.volumes.append(pieces)
+        }
+        guard !commit.volumes.isEmpty else { return }
+        var applier = CommitApplier(
+            index: index, shelf: shelf, secret: packs.parameters.secret, state: state,
+            volumes: volumes
+        ) { [reader] (name, places) throws(StoreError) in
+            try reader.children(of: name, at: places)
+        }
+        let applied = AppliedCommit(
+            commit: commit, hash: checkpoint.hash, position: checkpoint.position)
+        try index.apply(try applier.apply(applied) { $0 = state })
+        volumes = applier.volumes
+    }
+
+    /// Takes up what the checkpoint lists as lost: before the commits behind it, which may have laid
+    /// some of it anew.
+    private func noteLost(
+        _ names: [ChunkName], _ index: any MetadataStore
+    ) throws(StoreError) {
+        var batch = MetadataBatch()
+        for name in names {
+            guard var record = try index.chunk(name), record.count > 0 else { continue }
+            record.isDamaged = true
+            batch.put(IndexKey.chunk(name), record.encoded())
+            batch.put(IndexKey.lost(name), [])
+        }
+        try index.apply(batch)
     }
 
     private func firstState(_ checkpoint: PackSet.FoundCommit) -> StateRecord {

@@ -27,6 +27,8 @@ struct RootWalk {
     let reader: ChunkReader
     let secret: StoreSecret
     let tell: (@Sendable (StoreEvent) -> Void)?
+    /// Chunks that the checkpoint lists as lost.
+    let knownLost: Set<ChunkName>
     /// Nodes that could not be read: what was below them is not in the index.
     private(set) var losses = 0
     private var counts: [ChunkName: (count: Int64, domain: ChunkDomain)] = [:]
@@ -37,9 +39,10 @@ struct RootWalk {
 
     init(
         index: any MetadataStore, reader: ChunkReader, secret: StoreSecret,
-        tell: (@Sendable (StoreEvent) -> Void)?
+        knownLost: [ChunkName], tell: (@Sendable (StoreEvent) -> Void)?
     ) {
         self.index = index
+        self.knownLost = Set(knownLost)
         self.reader = reader
         self.secret = secret
         self.tell = tell
@@ -124,19 +127,19 @@ struct RootWalk {
             store: NodeReader(index: index, reader: reader))
         try takeNodes(of: root, list)
         var failure: StoreError?
-        do throws(TreeError) {
-            try list.forEach(of: root) { (_, image) in
-                do throws(StoreError) {
-                    try take(image, cookie: 0, volume: volume, &statistics)
-                    return true
-                } catch {
-                    failure = error
-                    return false
-                }
+        var errors: [TreeError] = []
+        list.forEachReadable(of: root) { error, _ in
+            errors.append(error)
+        } _: { (_, image) in
+            do throws(StoreError) {
+                try take(image, cookie: 0, volume: volume, &statistics)
+                return true
+            } catch {
+                failure = error
+                return false
             }
-        } catch {
-            lose(error)
         }
+        for error in errors { lose(error) }
         if let failure { throw failure }
     }
 
@@ -169,24 +172,24 @@ struct RootWalk {
         if directory.position == 0 { try takeNodes(of: directory.node, list) }
         directory.isRead = true
         var failure: StoreError?
-        do throws(TreeError) {
-            try list.forEach(of: directory.node, from: directory.position) { (position, entry) in
-                if directory.pending.count >= RootWalk.directoriesMax {
-                    directory.isRead = false
-                    return false
-                }
-                directory.position = position + 1
-                do throws(StoreError) {
-                    try take(entry, in: &directory, volume: volume, &statistics)
-                    return true
-                } catch {
-                    failure = error
-                    return false
-                }
+        var errors: [TreeError] = []
+        list.forEachReadable(of: directory.node, from: directory.position) { error, _ in
+            errors.append(error)
+        } _: { (position, entry) in
+            if directory.pending.count >= RootWalk.directoriesMax {
+                directory.isRead = false
+                return false
             }
-        } catch {
-            lose(error)
+            directory.position = position + 1
+            do throws(StoreError) {
+                try take(entry, in: &directory, volume: volume, &statistics)
+                return true
+            } catch {
+                failure = error
+                return false
+            }
         }
+        for error in errors { lose(error) }
         if let failure { throw failure }
     }
 
@@ -261,12 +264,17 @@ struct RootWalk {
     }
 
     private mutating func lose(_ error: TreeError) {
-        losses += 1
         switch error {
         case .missing(let name), .format(_, let name), .storage(.some(let name)):
-            tell?(.damagedChunk(name, "\(error)"))
-        default: break
+            lose(name, "\(error)")
+        default: losses += 1
         }
+    }
+
+    /// What is known to be lost is no reason to refuse writing.
+    private mutating func lose(_ name: ChunkName, _ why: String) {
+        if !knownLost.contains(name) { losses += 1 }
+        tell?(.damagedChunk(name, why))
     }
 
     // MARK: counts
@@ -297,8 +305,7 @@ struct RootWalk {
                 }
             } catch {
                 guard error.isDamageOfChunk else { throw error }
-                losses += 1
-                tell?(.damagedChunk(name, "\(error)"))
+                lose(name, "\(error)")
                 // As in `CommitApplier.countOne`: its children are still to be counted.
                 record.places = []
                 try put(IndexKey.chunk(name), record.encoded())

@@ -31,6 +31,29 @@ extension StoreOpening {
         if packs.parameters.metadataCopies > 1 { parts.uncopied = try findUncopied(parts.state) }
     }
 
+    /// Accepts that packs are gone, or shorter than they were (`StoreOptions.acceptsLosses`): the
+    /// next checkpoint does not list them, or only as far as their records reach. The index was made
+    /// anew since they are gone, so that it has no places in them.
+    func forget(_ lost: [PackID], _ parts: inout ChunkStore.Parts) throws(StoreError) {
+        var batch = MetadataBatch()
+        for id in lost {
+            guard let number = shelf.knownNumber(of: id), var record = try parts.index.pack(number)
+            else { continue }
+            if packs.sizes[id] == nil {
+                parts.state.totals.remove(record)
+                shelf.remove(number)
+                batch.delete(IndexKey.pack(number))
+            } else {
+                let reader = try packs.reader(id)
+                let end = try readingPack { () throws(PackError) in try reader.records() }.end
+                record.validBytes = min(record.validBytes, end.offset)
+                record.isSealed = end.tail == .trailer
+                batch.put(IndexKey.pack(number), record.encoded())
+            }
+        }
+        try parts.index.apply(batch)
+    }
+
     /// Cuts a pack behind the last record that a commit vouches for, and seals it.
     private func seal(_ pack: PackRecord) throws(StoreError) {
         let end = max(pack.validBytes, UInt64(PackHeader.byteCount))
@@ -42,6 +65,8 @@ extension StoreOpening {
             tell(.sealedTornPack(pack.id, at: end))
         } catch {
             if case .sealed = error { return }
+            // One that is damaged is never appended to all the same.
+            if options.acceptsLosses, case .format = error { return }
             throw .pack(error)
         }
     }

@@ -44,8 +44,8 @@ struct StoreOpening {
     let packs: PackSet
     let provider: any IndexProvider
     let options: StoreOptions
-    let shelf: PackShelf
-    let reader: ChunkReader
+    var shelf: PackShelf
+    var reader: ChunkReader
     /// Why nothing may be written; the first reason counts.
     var readOnlyReason: String?
 
@@ -54,7 +54,13 @@ struct StoreOpening {
         self.provider = provider
         self.options = options
         shelf = PackShelf(backend: packs.backend, parameters: packs.parameters)
-        reader = ChunkReader(
+        reader = StoreOpening.makeReader(shelf, packs, options)
+    }
+
+    private static func makeReader(
+        _ shelf: PackShelf, _ packs: PackSet, _ options: StoreOptions
+    ) -> ChunkReader {
+        ChunkReader(
             shelf: shelf, frameCacheBytes: options.frameCacheBytes, codec: packs.codec,
             buffers: packs.buffers, onEvent: options.onEvent)
     }
@@ -99,35 +105,55 @@ struct StoreOpening {
     private mutating func complete(
         _ opened: any MetadataStore, _ known: StateRecord?
     ) throws(StoreError) -> ChunkStore.Parts {
-        var index = opened
-        var state: StateRecord
-        let end: LogEnd
-        if let known {
-            state = known
-            shelf.restore(
-                try index.packs().map { ($0.number, $0.record.id) },
-                nextNumber: known.nextPackNumber)
-            var volumes = try volumesByNumber(index)
-            end = try replay(into: index, &state, &volumes, isBuilding: false)
-        } else {
-            var rebuilding = IndexRebuilding(
-                packs: packs, shelf: shelf, reader: reader, tell: options.onEvent)
-            (index, state, end) = try rebuilding.run { () throws(StoreError) in
-                try makeIndex(insteadOf: opened)
-            }
-            if let reason = rebuilding.lossReason { refuseWriting(reason) }
-        }
-        if let damaged = end.damagedAt {
+        let (index, state, end) = try agree(opened, known)
+        if let damaged = end.damagedAt, !options.acceptsLosses {
             refuseWriting(
                 "valid records lie behind damage in pack \(damaged.pack) at \(damaged.offset)")
         }
-        try findLostPacks(index)
+        let lost = try findLostPacks(index)
         var parts = ChunkStore.Parts(
             parameters: packs.parameters, index: index, shelf: shelf, reader: reader,
             codec: packs.codec, buffers: packs.buffers, state: state,
             volumes: try volumesByNumber(index), readOnlyReason: readOnlyReason)
-        if readOnlyReason == nil { try putInOrder(&parts) }
+        if readOnlyReason == nil {
+            try forget(lost, &parts)
+            try putInOrder(&parts)
+        }
         return parts
+    }
+
+    /// Brings the index up to the end of the log, or makes it anew.
+    private mutating func agree(
+        _ opened: any MetadataStore, _ known: StateRecord?
+    ) throws(StoreError) -> (any MetadataStore, StateRecord, LogEnd) {
+        if let known {
+            var state = known
+            shelf.restore(
+                try opened.packs().map { ($0.number, $0.record.id) },
+                nextNumber: known.nextPackNumber)
+            var volumes = try volumesByNumber(opened)
+            let end = try replay(into: opened, &state, &volumes, isBuilding: false)
+            if end.damagedAt == nil { return (opened, state, end) }
+            guard try hasCheckpoint(behind: state) else { return (opened, state, end) }
+            // The packs in between may have been reclaimed: an index from an old backup.
+            tell(.rebuildingIndex(reason: "the log goes on behind a newer checkpoint only"))
+            shelf = PackShelf(backend: packs.backend, parameters: packs.parameters)
+            reader = StoreOpening.makeReader(shelf, packs, options)
+        }
+        var rebuilding = IndexRebuilding(
+            packs: packs, shelf: shelf, reader: reader, tell: options.onEvent)
+        let result = try rebuilding.run { () throws(StoreError) in
+            try makeIndex(insteadOf: opened)
+        }
+        if let reason = rebuilding.lossReason, !options.acceptsLosses { refuseWriting(reason) }
+        return result
+    }
+
+    /// Whether the newest checkpoint is newer than what the index holds.
+    private func hasCheckpoint(behind state: StateRecord) throws(StoreError) -> Bool {
+        var search = CheckpointSearch(packs: packs)
+        guard let newest = try search.next() else { return false }
+        return (newest.commit.epoch, newest.commit.sequence) > (state.epoch, state.sequence)
     }
 
     private func volumesByNumber(
@@ -218,15 +244,20 @@ struct StoreOpening {
     }
 
     /// Packs that the index knows and that are gone, or shorter than commits vouch for.
-    private mutating func findLostPacks(_ index: any MetadataStore) throws(StoreError) {
+    private mutating func findLostPacks(
+        _ index: any MetadataStore
+    ) throws(StoreError) -> [PackID] {
         var lost: [PackID] = []
         for (_, pack) in try index.packs() where !pack.isCondemned {
             if (packs.sizes[pack.id] ?? 0) < pack.validBytes { lost.append(pack.id) }
         }
-        guard !lost.isEmpty else { return }
+        guard !lost.isEmpty else { return [] }
         lost.sort()
         tell(.lostPacks(lost))
-        refuseWriting("\(lost.count) packs are missing or too short, the first \(lost[0])")
+        if !options.acceptsLosses {
+            refuseWriting("\(lost.count) packs are missing or too short, the first \(lost[0])")
+        }
+        return lost
     }
 }
 

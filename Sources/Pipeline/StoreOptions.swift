@@ -6,6 +6,11 @@ import Glibc
 public struct StoreOptions: Sendable {
     /// Opens without changing anything, neither packs nor index.
     public var isReadOnly = false
+    /// Opens for writing what could only be read otherwise: a store that has lost packs, or whose log
+    /// is damaged. It goes on from its last good state, cuts off what lies behind it, and forgets the
+    /// packs that are gone. For repairs, which have told what is lost, put aside what is cut off, and
+    /// thrown away an index that knew packs which are gone.
+    public var acceptsLosses = false
     /// Bytes of memory for caches and buffers. Half of it keeps decoded frames, three eighths are
     /// the index's, and the last eighth bounds the buffers that are kept for new super-chunks.
     public var memoryBytes = 512 << 20
@@ -57,6 +62,11 @@ public struct CommitDraft: Sendable {
     /// Tree nodes that a checkpoint took up or let go, also the volumes' `RootImage` chunks and the
     /// nodes of tables of linked inodes.
     public var nodeCounts: [CountChange]
+    /// Chunks that are accepted as lost from now on, until they are laid anew or nobody owns them.
+    public var lostChunks: [ChunkName] = []
+    /// Begins a new epoch above these numbers: a checkpoint behind which nothing that came before is
+    /// followed any more. For repairs; nil: the log goes on.
+    public var newEpochAbove: LogMark?
     public var time: DiskTime
 
     public init(
@@ -67,6 +77,21 @@ public struct CommitDraft: Sendable {
         self.isCheckpoint = isCheckpoint
         self.nodeCounts = nodeCounts
         self.time = time
+    }
+}
+
+/// A commit's numbers.
+public struct LogMark: Equatable, Comparable, Sendable {
+    public var epoch: UInt64
+    public var sequence: UInt64
+
+    public init(epoch: UInt64, sequence: UInt64) {
+        self.epoch = epoch
+        self.sequence = sequence
+    }
+
+    public static func < (a: LogMark, b: LogMark) -> Bool {
+        (a.epoch, a.sequence) < (b.epoch, b.sequence)
     }
 }
 

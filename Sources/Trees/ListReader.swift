@@ -75,6 +75,59 @@ public struct ListReader<Schema: ListSchema, Store: NodeStore> {
         return true
     }
 
+    /// As `forEach`, of a list that may be damaged: what lies below a node that cannot be read is passed
+    /// over, and `lost` is told why, with the entries' measures that are missing (0 for a root, whose
+    /// measure nobody tells). Returns false when `body` stopped it.
+    @discardableResult
+    public func forEachReadable(
+        of root: NodeReference?, from start: UInt64 = 0,
+        lost: (TreeError, _ measure: UInt64) -> Void,
+        _ body: (_ position: UInt64, Schema.Entry) -> Bool
+    ) -> Bool {
+        guard let root else { return true }
+        return visitReadable(root, at: 0, from: start, measure: nil, lost: lost, body)
+    }
+
+    private func visitReadable(
+        _ reference: NodeReference, at position: UInt64, from start: UInt64, measure: UInt64?,
+        lost: (TreeError, _ measure: UInt64) -> Void,
+        _ body: (_ position: UInt64, Schema.Entry) -> Bool
+    ) -> Bool {
+        var position = position
+        let node: ListNode<Schema.Entry>
+        do throws(TreeError) {
+            node = try self.node(reference)
+            let total = try self.measure(of: node, reference)
+            guard total == measure ?? total, position <= UInt64(Int64.max) - total else {
+                throw .format(.badValue("node: measure"), node: reference.name)
+            }
+        } catch {
+            lost(error, measure ?? 0)
+            return true
+        }
+        switch node {
+        case .leaf(let entries):
+            for entry in entries {
+                let end = position + Schema.measure(entry)
+                if end > start, !body(position, entry) { return false }
+                position = end
+            }
+        case .inner(let level, let children):
+            for child in children {
+                let end = position + child.measure
+                let below = NodeReference(name: child.child, level: level - 1)
+                if end > start,
+                    !visitReadable(
+                        below, at: position, from: start, measure: child.measure, lost: lost, body)
+                {
+                    return false
+                }
+                position = end
+            }
+        }
+        return true
+    }
+
     /// What a node says that it holds; measures come from outside and may add up to anything.
     private func measure(
         of node: ListNode<Schema.Entry>, _ reference: NodeReference

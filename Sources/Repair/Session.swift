@@ -1,0 +1,225 @@
+// The steps that all of this module's functions are made of: check, open, bring to a checkpoint.
+import Backends
+import Checking
+import DiskFormat
+import FileModel
+import Metadata
+import Pipeline
+import Platform
+import Volume
+
+/// One call of one of this module's functions. One thread.
+struct Session {
+    /// The index's share of a check's memory: blocks that are read once.
+    static let glanceBytes = 16 << 20
+
+    let target: StoreToRepair
+    let monitor: RepairMonitor
+
+    // MARK: checking
+
+    /// Checks the whole store, its index included.
+    func check(_ depth: CheckDepth) throws(RepairError) -> CheckReport {
+        let glance: IndexGlance?
+        do throws(MetadataError) {
+            glance = try target.index.glance(memoryBytes: Session.glanceBytes)
+        } catch {
+            guard case .damaged = error else { throw .index(error) }
+            // That it cannot even be opened is found by opening the store.
+            glance = nil
+        }
+        defer { if let glance { try? glance.store.close(flushing: false) } }
+        return try withChecking { () throws(CheckingError) in
+            try StoreCheck.run(
+                target.backend, options: checkOptions(depth),
+                index: glance.map { IndexToCheck($0.store, lastCommit: $0.lastCommit) },
+                monitor: checkMonitor)
+        }
+    }
+
+    private func checkOptions(_ depth: CheckDepth) -> CheckOptions {
+        var options = CheckOptions(depth: depth)
+        options.cacheBytes = target.memoryBytes / 4
+        return options
+    }
+
+    var checkMonitor: CheckMonitor {
+        let monitor = monitor
+        return CheckMonitor(
+            progress: { _, done, total in monitor.progress(.checking, done, total) },
+            isCancelled: monitor.isCancelled)
+    }
+
+    func withChecking<Result>(
+        _ body: () throws(CheckingError) -> Result
+    ) throws(RepairError) -> Result {
+        do throws(CheckingError) {
+            return try body()
+        } catch {
+            if case .cancelled = error { throw .cancelled }
+            throw .checking(error)
+        }
+    }
+
+    // MARK: opening
+
+    /// Whether there is an index that can be opened and says what it holds.
+    func hasUsableIndex() throws(RepairError) -> Bool {
+        do throws(MetadataError) {
+            guard let glance = try target.index.glance(memoryBytes: Session.glanceBytes) else {
+                return false
+            }
+            try glance.store.close(flushing: false)
+            return !glance.lastCommit.isZero
+        } catch {
+            guard case .damaged = error else { throw .index(error) }
+            return false
+        }
+    }
+
+    /// Replaces the index by an empty one, which the next opening fills from the packs. Only where the
+    /// packs have a state to fill it from: otherwise it may be all that is left.
+    ///
+    /// - Throws: `store(noCommit)` where they have not; the index is untouched then.
+    func dropIndex() throws(RepairError) {
+        do throws(CheckingError) {
+            let state = try State.open(target.backend, monitor: checkMonitor)
+            if !state.unreadable.isEmpty { throw .noState }
+        } catch {
+            switch error {
+            case .cancelled: throw .cancelled
+            case .noState: throw .store(.noCommit)
+            default: throw .checking(error)
+            }
+        }
+        do throws(MetadataError) {
+            try target.index.create(memoryBytes: Session.glanceBytes).close(flushing: true)
+        } catch {
+            throw .index(error)
+        }
+    }
+
+    /// Opens the store for writing.
+    func open(acceptsLosses: Bool = false) throws(RepairError) -> ChunkStore {
+        try monitor.step(.opening, 0, 0)
+        var options = StoreOptions()
+        options.acceptsLosses = acceptsLosses
+        options.memoryBytes = target.memoryBytes
+        options.onEvent = monitor.onEvent
+        do throws(StoreError) {
+            return try ChunkStore.open(target.backend, index: target.index, options: options)
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    /// Opens the store for writing, or says why it may only be read.
+    func openWritable() throws(RepairError) -> ChunkStore {
+        let store = try open()
+        guard let failure = store.failure else { return store }
+        // Nothing was written: closing has nothing to report that matters.
+        try? store.close()
+        if case .readOnly(let reason) = failure { throw .readOnly(reason: reason) }
+        throw .store(failure)
+    }
+
+    func close(_ store: ChunkStore) throws(RepairError) {
+        do throws(StoreError) {
+            try store.close()
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    /// Runs `body` on the opened store and closes it, whatever happens.
+    func withStore<Result>(
+        _ body: (ChunkStore) throws(RepairError) -> Result
+    ) throws(RepairError) -> Result {
+        let store = try openWritable()
+        let result: Result
+        do throws(RepairError) {
+            result = try body(store)
+        } catch {
+            // The first error is the one to report.
+            try? store.close()
+            throw error
+        }
+        try close(store)
+        return result
+    }
+
+    // MARK: checkpoints
+
+    /// Brings the store to a state in which the newest commit is a checkpoint: replays what waits,
+    /// ends inodes that an unclean end left without a name, folds, and writes the trees.
+    func settle() throws(RepairError) {
+        let store = try openWritable()
+        if store.commitsSinceCheckpoint == 0 { return try close(store) }
+        try fold(store)
+        try withStore { (store) throws(RepairError) in
+            // Commits that only keep inode numbers in reserve are no change of a volume.
+            if store.commitsSinceCheckpoint > 0 { try repeatCheckpoint(store) }
+        }
+    }
+
+    /// Uses the volumes of an open store as a mount does, and closes them and the store.
+    private func fold(_ store: ChunkStore) throws(RepairError) {
+        var timing = LiveStore.Timing()
+        timing.commitSeconds = 3600
+        let live: LiveStore
+        do throws(StoreError) {
+            live = try LiveStore(store, options: VolumeOptions(), timing: timing)
+        } catch {
+            try? store.close()
+            throw .store(error)
+        }
+        do throws(FileError) {
+            try live.close()
+        } catch {
+            throw .volume(error)
+        }
+    }
+
+    /// A checkpoint of what the newest one has.
+    @discardableResult
+    func repeatCheckpoint(
+        _ store: ChunkStore, lost: [ChunkName] = []
+    ) throws(RepairError) -> CommitReceipt {
+        do throws(StoreError) {
+            return try store.repeatCheckpoint(time: Session.now(), lost: lost)
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    static func now() -> DiskTime {
+        let (seconds, nanoseconds) = wallClock()
+        return DiskTime(seconds: seconds, nanoseconds: nanoseconds)
+    }
+
+    // MARK: figures
+
+    func packUse(_ store: ChunkStore) throws(RepairError) -> [PackUse] {
+        do throws(StoreError) {
+            return try store.packUse()
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    /// Number and bytes of the pack files that are there.
+    func packFiles() throws(RepairError) -> PackFiles {
+        do throws(BackendError) {
+            let files = try target.backend.list(prefix: "packs/")
+            return PackFiles(count: files.count, bytes: files.reduce(0) { $0 + $1.size })
+        } catch {
+            throw .backend(error)
+        }
+    }
+}
+
+/// How many pack files there are, and how many bytes they have together.
+public struct PackFiles: Equatable, Sendable {
+    public var count: Int
+    public var bytes: UInt64
+}
