@@ -5,7 +5,7 @@ import XCTest
 /// Thousands of random operations on a mounted volume and on a tmpfs: each gives the same result, and
 /// the trees are equal, also after remounts and in the end by an index made anew.
 final class TreeModelTests: EndToEndTestCase {
-    private static let operationCount = Machine.isLong ? 200_000 : 4_000
+    private static let operationCount = Machine.isLong ? 100_000 : 3_000
 
     func testRandomOperations() throws {
         var random = SeededGenerator()
