@@ -268,37 +268,4 @@ final class DamageTests: EndToEndTestCase {
         let diff = try run(["diff", "-r", a, b])
         XCTAssertEqual(diff.code, 0, diff.text)
     }
-
-    // MARK: keys
-
-    func testEqualFilesHaveOneKeyWhateverTheOrderOfWriting() throws {
-        var random = SeededGenerator()
-        let bytes = random.bytes(700_000)
-        let place = try makePlace()
-        try place.mount()
-        try System.writeFile(place.path("forwards"), bytes)
-        let starts = Array(stride(from: 0, to: bytes.count, by: 10_000))
-        for (name, order) in [
-            ("backwards", Array(starts.reversed())), ("shuffled", starts.shuffled(using: &random)),
-        ] {
-            try System.with(place.path(name), O_WRONLY | O_CREAT) { file throws(SystemError) in
-                for start in order {
-                    let part = Array(bytes[start..<min(bytes.count, start + 10_000)])
-                    try System.write(file, part, at: start)
-                    if random.below(10) == 0 { try System.check(fsync(file)) }
-                }
-            }
-        }
-        try place.remount()
-        let keys = try ["forwards", "backwards", "shuffled"].map {
-            try System.attribute(place.path($0), "user.ashlar.key")
-        }
-        XCTAssertEqual(Set(keys).count, 1)
-        XCTAssertTrue(try System.readFile(place.path("shuffled")) == bytes)
-        XCTAssertEqual(try System.attributes(place.path("shuffled")), [], "keys are not listed")
-        try place.unmount()
-        let figures = try ashlar(["stats", "--json", place.store]).json()
-        let unique = try XCTUnwrap((figures["unique_bytes"] as? NSNumber)?.intValue)
-        XCTAssertLessThan(unique, bytes.count + 100_000)
-    }
 }

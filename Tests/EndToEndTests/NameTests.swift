@@ -128,7 +128,7 @@ final class NameTests: EndToEndTestCase {
         try place.mount()
         let folder = place.path("many")
         try System.check(mkdir(folder, 0o755))
-        let count = Machine.isLong ? 100_000 : 3_000
+        let count = Machine.isLong ? 100_000 : 2_000
         for index in 0..<count {
             let file = try System.open("\(folder)/name-\(index)", O_WRONLY | O_CREAT | O_EXCL)
             close(file)

@@ -105,7 +105,8 @@ extension CommandFailure {
         case .exists: self.init(.notAStore, "\(shown) is an Ashlar store already")
         case .pack(let inner): self.init(inner)
         case .backend(let inner): self.init(inner)
-        case .noSpace: self.init(.system, "\(shown): no space left on the device")
+        case .noSpace, .index(.noSpace):
+            self.init(.system, "\(shown): no space left on the device")
         case .noCommit:
             self.init(.damaged, "\(shown): no commit can be read", advice: "See fsck.ashlar(8).")
         case .readOnly(let reason): self.init(.system, "\(shown): \(reason)")

@@ -37,9 +37,14 @@ struct MakeCommand: ParsableCommand {
             inode: RootImage.rootInode, generation: 1, mode: 0o040755, linkCount: 2,
             modificationTime: now, changeTime: now, accessTime: now, birthTime: now)
         let id = UniqueID(random: (randomUInt64(), randomUInt64()))
-        try ChunkStore.create(
-            in: backend, index: RocksIndexProvider(path: StoreLayout.index(of: path)),
-            parameters: parameters, volumes: [NewVolume(name: volume, volumeID: id, root: root)])
+        do throws(StoreError) {
+            try ChunkStore.create(
+                in: backend, index: RocksIndexProvider(path: StoreLayout.index(of: path)),
+                parameters: parameters,
+                volumes: [NewVolume(name: volume, volumeID: id, root: root)])
+        } catch {
+            throw CommandFailure(error, store: path)
+        }
     }
 }
 

@@ -122,7 +122,8 @@ struct MountProgram {
             let failure = CommandFailure(anyError: error)
             let code = ProgramFamily.mount.exitCode(for: failure.kind)
             // The waiting parent tells it; where nobody waits any more, the log does.
-            if !readiness.refuse(status: code, message: failure.message) {
+            let words = failure.message + (failure.advice.map { "\n" + $0 } ?? "")
+            if !readiness.refuse(status: code, message: words) {
                 log.error("\(failure.message)")
             }
             return code

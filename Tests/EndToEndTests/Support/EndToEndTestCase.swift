@@ -109,21 +109,25 @@ class EndToEndTestCase: XCTestCase {
 /// Getting rid of what a test has left. Any thread.
 enum Cleaning {
     /// Mountpoints below a folder, the newest first.
-    static func mounts(below folder: String) -> [String] {
+    ///
+    /// - Parameter type: of that filesystem only.
+    static func mounts(below folder: String, type: String? = nil) -> [String] {
         let table = FileManager.default.contents(atPath: "/proc/self/mounts") ?? Data()
-        return String(decoding: table, as: UTF8.self).split(separator: "\n")
-            .compactMap { $0.split(separator: " ").dropFirst().first.map(String.init) }
-            .filter { $0.hasPrefix(folder + "/") }.reversed()
+        return String(decoding: table, as: UTF8.self).split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count > 2, words[1].hasPrefix(folder + "/") else { return nil }
+            return type == nil || words[2] == type ? words[1] : nil
+        }.reversed()
     }
 
     /// Stores below a folder: directories with a lock, at most three levels down.
     private static func stores(below folder: String, levels: Int = 3) -> [String] {
-        let mounted = Set(mounts(below: folder))
+        let served = Set(mounts(below: folder, type: "fuse.ashlar"))
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return names.flatMap { name -> [String] in
             let path = folder + "/" + name
             // What a hung daemon serves cannot be listed.
-            if mounted.contains(path) { return [] }
+            if served.contains(path) { return [] }
             if access(path + "/lock", F_OK) == 0 { return [path] }
             return levels > 1 ? stores(below: path, levels: levels - 1) : []
         }

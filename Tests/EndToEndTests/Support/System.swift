@@ -24,6 +24,7 @@ enum System {
     }
 
     /// Opens, passes the descriptor on, closes.
+    @discardableResult
     static func with<Result>(
         _ path: String, _ flags: Int32, _ mode: mode_t = 0o644,
         _ body: (Int32) throws(SystemError) -> Result
