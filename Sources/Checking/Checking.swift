@@ -41,7 +41,7 @@
 /// - A count counts a recipe node once, however often it lists a chunk, and each piece on its own;
 ///   a tree node once for each volume whose checkpoint has it.
 /// - A directory's link count is 1, or 2 and its subdirectories. Statistics of a root count its
-///   root directory and no orphans.
+///   root directory and its orphans.
 ///
 /// Threads: an inventory and what is made from it belong to one thread at a time.
 import Backends

@@ -324,14 +324,25 @@ final class VolumeCheck {
         // Any other contradiction has likely caused this one too.
         guard volume.overlay.isEmpty, check.book.problems.count == problemsBefore else { return }
         let told = volume.root.statistics
-        if told.files != counts.files || told.directories != counts.directories
-            || told.others != counts.others || told.logicalBytes != counts.logicalBytes
-        {
-            add(
-                .statisticsWrong, .volume(volume.id),
-                "\(told.files) files, \(told.directories) directories, \(told.others) others, "
-                    + "\(told.logicalBytes) bytes; counted \(counts.files), \(counts.directories), "
-                    + "\(counts.others), \(counts.logicalBytes)")
+        var found = RootImage.Statistics()
+        found.files = counts.files
+        found.directories = counts.directories
+        found.others = counts.others
+        found.logicalBytes = counts.logicalBytes
+        for orphan in volume.orphans {
+            switch orphan.mode >> 12 {
+            case 8:
+                found.files += 1
+                found.logicalBytes = found.logicalBytes &+ orphan.size
+            case 4: found.directories += 1
+            default: found.others += 1
+            }
         }
+        guard told != found else { return }
+        add(
+            .statisticsWrong, .volume(volume.id),
+            "\(told.files) files, \(told.directories) directories, \(told.others) others, "
+                + "\(told.logicalBytes) bytes; counted \(found.files), \(found.directories), "
+                + "\(found.others), \(found.logicalBytes)")
     }
 }

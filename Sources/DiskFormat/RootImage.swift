@@ -10,7 +10,8 @@
 ///     linked inodes   u8 (0 none, 1: NodeReference follows)
 ///     orphans         count (variable), InodeImage each: unlinked, but open when written;
 ///                     ascending by inode, none twice
-///     statistics      files, directories, other inodes, logical bytes: variable each
+///     statistics      files, directories, other inodes, logical bytes: variable each; the root
+///                     directory and the orphans are counted
 public struct RootImage: Equatable, Sendable {
     public struct Statistics: Equatable, Sendable {
         public var files: UInt64 = 0

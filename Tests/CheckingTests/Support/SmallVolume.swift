@@ -254,7 +254,7 @@ final class SmallVolume {
             volumeID: id, volumeName: name, time: DiskTime(seconds: 1, nanoseconds: 0),
             nextInode: nextInode, directory: directory, linkedInodes: try builder.finish(),
             orphans: images.values.filter { $0.linkCount == 0 }.sorted { $0.inode < $1.inode })
-        for image in images.values where image.linkCount > 0 {
+        for image in images.values {
             switch image.mode >> 12 {
             case 8:
                 root.statistics.files += 1
