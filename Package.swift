@@ -41,9 +41,12 @@ func program(
         swiftSettings: strict)
 }
 
-func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func suite(
+    _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []
+) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+        swiftSettings: strict)
 }
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
@@ -164,6 +167,14 @@ let package = Package(
                 "Checking", "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing",
                 "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
             ]),
+        suite(
+            "GoldenTests",
+            [
+                "ashlar", "fsck", "Backends", "Checking", "Chunking", "CKernels", "Compression",
+                "DiskFormat", "FileModel", "Hashing", "Metadata", "Packs", "Pipeline", "Platform",
+                "Trees",
+                "Volume",
+            ], exclude: ["Images"]),
         suite("MountTests", ["Mount", "FileModel"]),
         suite(
             "ProgramTests",

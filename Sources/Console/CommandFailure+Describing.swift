@@ -49,8 +49,7 @@ extension CommandFailure {
         case .backend(let inner, _): self.init(inner)
         case .format(let inner, let pack, let offset):
             self.init(.damaged, "pack \(pack), offset \(offset): \(Self.words(inner))")
-            if case .newerVersion = inner { kind = .notAStore }
-            if case .unknownFeatures = inner { kind = .notAStore }
+            if inner.isNewer { kind = .notAStore }
         case .otherPack(let pack, let found):
             self.init(.damaged, "pack \(pack): its header says that it is pack \(found)")
         case .otherStore(let pack, let found):
@@ -74,6 +73,8 @@ extension CommandFailure {
         case .newerVersion(let version):
             "made by a newer version of Ashlar (format \(version), this program knows "
                 + "\(DiskFormat.version))"
+        case .newerRecord(let kind):
+            "written by a newer version of Ashlar (a record of kind \(kind))"
         case .unknownFeatures(let bits):
             "uses features that this program does not know (0x\(String(bits, radix: 16)))"
         }

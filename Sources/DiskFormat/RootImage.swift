@@ -10,7 +10,8 @@
 ///     linked inodes   u8 (0 none, 1: NodeReference follows)
 ///     orphans         count (variable), InodeImage each: unlinked, but open when written;
 ///                     ascending by inode, none twice
-///     statistics      files, directories, other inodes, logical bytes: variable each
+///     statistics      files, directories, other inodes, logical bytes: variable each; the root
+///                     directory is counted, orphans are not
 public struct RootImage: Equatable, Sendable {
     /// Counts of what has a name: the root directory included, orphans not.
     public struct Statistics: Equatable, Sendable {

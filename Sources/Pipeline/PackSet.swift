@@ -58,6 +58,9 @@ final class PackSet {
                     stores[writer] = header.parameters
                     packCounts[header.parameters.storeID, default: 0] += packs.count
                 } catch {
+                    // What a newer program has written to is refused as a whole, also where its older
+                    // packs could be read.
+                    if case .format(let format, _, _) = error, format.isNewer { throw .pack(error) }
                     // A pack whose header never became whole stands for nothing; a store of which no
                     // header can be read is refused with a reason.
                     failure = failure ?? error
@@ -123,6 +126,24 @@ final class PackSet {
         } catch {
             guard error.judgement != .failed else { throw error }
             return nil
+        }
+    }
+
+    /// Whether the record at `offset`, a commit by its header, is intact and yet makes no sense to
+    /// this program: some other one wrote it.
+    func isNewerCommit(in pack: PackID, at offset: UInt64) throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            let reader = try reader(pack)
+            let (header, body) = try readingPack { () throws(PackError) in
+                try reader.readRecord(at: offset)
+            }
+            guard Int(header.rawBytes) <= DiskFormat.bodyBytesMax,
+                let raw = restored(body, header)
+            else { return false }
+            return raw.withUnsafeBytes { (try? Commit($0)) == nil }
+        } catch {
+            guard error.judgement != .failed else { throw error }
+            return false
         }
     }
 

@@ -54,18 +54,11 @@ struct PackFolder {
         do throws(PackError) {
             return try PackReader(id, in: backend, expecting: nil)
         } catch {
-            guard case .format(let damage, _, 0) = error, Self.isDamage(damage),
+            // Damage, not something that a newer program would read.
+            guard case .format(let damage, _, 0) = error, !damage.isNewer,
                 let reader = salvage(id)
             else { throw CommandFailure(error) }
             return reader
-        }
-    }
-
-    /// Damage, not something that a newer program would read.
-    private static func isDamage(_ error: FormatError) -> Bool {
-        switch error {
-        case .newerVersion, .unknownFeatures: false
-        case .truncated, .notMagic, .checksum, .badValue: true
         }
     }
 
