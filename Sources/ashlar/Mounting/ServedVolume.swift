@@ -25,7 +25,11 @@ final class ServedVolume: MountableStore {
     private static let nodeBytes: UInt64 = 1 << 10
 
     static func open(_ place: MountPlace, _ request: MountRequest) throws -> any MountableStore {
-        try ServedVolume(place, request)
+        do {
+            return try ServedVolume(place, request)
+        } catch let error as StoreError {
+            throw CommandFailure(error, store: place.store)
+        }
     }
 
     private init(_ place: MountPlace, _ request: MountRequest) throws {
