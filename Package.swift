@@ -135,8 +135,8 @@ let package = Package(
         program(
             "fsck",
             [
-                "DiskFormat", "Platform", "Backends", "Packs", "Checking", "Console", "Control",
-                arguments,
+                "DiskFormat", "Platform", "Backends", "Metadata", "Packs", "Checking", "Pipeline",
+                "Repair", "Console", "Control", arguments,
             ], path: "fsck"),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),

@@ -3,6 +3,8 @@ import Backends
 import Checking
 import Console
 import Control
+import Metadata
+import Pipeline
 import Platform
 
 /// Runs what the command line asks for.
@@ -34,16 +36,30 @@ struct StoreChecking {
                 if let failure = notes.write(note) { output.detail(failure) }
             })
         let report: CheckReport
+        let glance = indexGlance()
+        defer { if let glance { try? glance.store.close(flushing: false) } }
         do throws(CheckingError) {
-            report = try StoreCheck.run(backend, options: options, monitor: monitor)
+            report = try StoreCheck.run(
+                backend, options: options,
+                index: glance.map { IndexToCheck($0.store, lastCommit: $0.lastCommit) },
+                monitor: monitor)
         } catch {
             display.finish()
-            throw failure(error)
+            throw Self.failure(error, store: command.store)
         }
         display.finish()
         if command.deep { notes.remove() }
         return try CheckAnswer(report, isVerbose: command.verbose)
     }
+
+    /// The index, to be compared with the packs; nil where there is none that can be opened, which is
+    /// no error: the next mount makes it anew.
+    private func indexGlance() -> IndexGlance? {
+        try? RocksIndexProvider(path: command.store + "/index").glance(
+            memoryBytes: Self.indexMemoryBytes)
+    }
+
+    private static let indexMemoryBytes = 64 << 20
 
     private func open() throws(CommandFailure) -> any Backend {
         let shown = DisplayText.escaped(command.store.utf8)
@@ -64,22 +80,26 @@ struct StoreChecking {
         return backend
     }
 
-    private func failure(_ error: CheckingError) -> CommandFailure {
+    static func failure(_ error: CheckingError, store: String) -> CommandFailure {
+        let shown = DisplayText.escaped(store.utf8)
+        return failure(error, shown)
+    }
+
+    private static func failure(_ error: CheckingError, _ store: String) -> CommandFailure {
         switch error {
         case .noStore:
             CommandFailure(
-                .notAStore, "\(command.store) is not an Ashlar store: no pack of it is one")
+                .notAStore, "\(store) is not an Ashlar store: no pack of it is one")
         case .newerFormat:
             CommandFailure(
-                .notAStore, "\(command.store) was made by a newer version of Ashlar",
+                .notAStore, "\(store) was made by a newer version of Ashlar",
                 advice: "Check it with a program of that version.")
         case .noState:
-            CommandFailure(.damaged, "\(command.store): no checkpoint can be read")
+            CommandFailure(.damaged, "\(store): no checkpoint can be read")
         case .cancelled:
             CommandFailure(
                 .interrupted, "ended by a signal",
-                advice: command.deep
-                    ? "The same command goes on where this one was." : nil)
+                advice: "With --deep the same command goes on where this one was.")
         case .backend(let inner): CommandFailure(inner)
         case .pack(let inner): CommandFailure(inner)
         case .hashing(let inner): CommandFailure(.system, "cannot hash: \(inner)")

@@ -11,6 +11,13 @@ public struct CheckAnswer: Codable, Equatable, Sendable {
     /// As fsck(8) gives it: 0, or 4 where errors are left.
     public var exitCode: Int32
 
+    /// From its parts: for programs that do more than check.
+    public init(lines: [String], json: String, exitCode: Int32) {
+        self.lines = lines
+        self.json = json
+        self.exitCode = exitCode
+    }
+
     /// Of a report; nothing was repaired.
     ///
     /// - Parameter isVerbose: also what is merely worth knowing, and all listed paths.
@@ -31,7 +38,7 @@ public struct CheckAnswer: Codable, Equatable, Sendable {
 
 extension CheckAnswer {
     /// Paths shown with each problem unless asked for more.
-    static let pathsShown = 10
+    public static let pathsShown = 10
 
     static func lines(_ report: CheckReport, isVerbose: Bool) -> [String] {
         var lines: [String] = []
@@ -145,7 +152,8 @@ extension CheckDepth {
 // MARK: JSON
 
 extension CheckAnswer {
-    static func report(_ report: CheckReport) -> Report {
+    /// A check's report for JSON.
+    public static func report(_ report: CheckReport) -> Report {
         [
             "verdict": .text(report.worst.map(\.label) ?? "clean"),
             "exit_code": .number(UInt64(exitCode(report).rawValue)),

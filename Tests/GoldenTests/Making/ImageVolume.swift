@@ -263,7 +263,8 @@ final class ImageVolume {
                 seconds: ImageWriter.epochSeconds + Int64(writer.sequence), nanoseconds: 0),
             nextInode: nextInode, directory: directory, linkedInodes: linked,
             orphans: sorted.filter { $0.linkCount == 0 })
-        for image in sorted { root.statistics.count(image) }
+        // Orphans are in no directory.
+        for image in sorted where image.linkCount > 0 { root.statistics.count(image) }
         let rootName = writer.put(root.encoded(), .tree)
         nodes[rootName, default: 0] += 1
         for (name, count) in nodes { counts[name, default: 0] += count }
