@@ -3,8 +3,14 @@
 #   make deps     install the Debian packages that are missing (as root)
 #   make build    build everything, optimised
 #   make test     deps, build and run all tests; the last line counts them
+#   make demo     deps, build, and show a store at work: made, mounted, filled, checked, browsed
 #   make lint     check the formatting of all Swift sources
+#   make install  deps, build, and install programs, helper links, manual pages and completions
+#   make uninstall  remove what `make install` with the same variables has installed
 #   make clean    remove what was built
+#
+# Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
+# in HELPERS (/sbin) alone; DESTDIR is put before both, for packages.
 #
 # Variables: JOBS (compiler processes), SCRATCH (where is built), SWIFT (the toolchain's driver),
 # and ASHLAR_SEED in the environment repeats the randomised tests of an earlier run.
@@ -22,13 +28,62 @@ SWIFT ?= $(firstword $(shell command -v swift 2>/dev/null) /opt/swift/usr/bin/sw
 DEBIAN_PACKAGES := libfuse3-dev fuse3 libzstd-dev libssl-dev librocksdb-dev libxxhash-dev \
 	pkg-config acl attr rsync g++
 
-.PHONY: deps build test test-scripts lint clean
+PREFIX ?= /usr/local
+HELPERS ?= /sbin
+DESTDIR ?=
+# Where the built programs are.
+BIN ?= $(SCRATCH)/release
+# The toolchain's libraries are linked in: an installed program needs no toolchain.
+RELEASE_FLAGS ?= --static-swift-stdlib
+
+PROGRAMS := ashlar fsck.ashlar
+# Other names of ashlar, by which it is called from mount(8), umount(8), mkfs(8).
+ALIASES := mkfs.ashlar mount.ashlar umount.ashlar mount.fuse.ashlar umount.fuse.ashlar
+MANUALS := $(wildcard packaging/man/*.[18])
+
+bindir = $(DESTDIR)$(PREFIX)/bin
+mandir = $(DESTDIR)$(PREFIX)/share/man
+helperdir = $(DESTDIR)$(HELPERS)
+bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+.PHONY: deps build demo test test-scripts lint clean install install-files uninstall
 
 deps:
 	@packaging/install-packages $(DEBIAN_PACKAGES)
 
 build: deps
-	$(SWIFT) build -c release -j $(JOBS) --scratch-path $(SCRATCH)
+	$(SWIFT) build -c release $(RELEASE_FLAGS) -j $(JOBS) --scratch-path $(SCRATCH)
+
+demo: build
+	@packaging/demo $(BIN)
+
+install: build install-files
+
+# What a package does after its own build. The programs write their completions themselves.
+install-files:
+	install -d $(bindir) $(helperdir) $(mandir)/man1 $(mandir)/man8 $(bashdir) $(zshdir) $(fishdir)
+	for program in $(PROGRAMS); do \
+	    install -m 755 $(BIN)/$$program $(bindir)/$$program; \
+	    strip $(bindir)/$$program; \
+	    $(BIN)/$$program --generate-completion-script bash > $(bashdir)/$$program; \
+	    $(BIN)/$$program --generate-completion-script zsh > $(zshdir)/_$$program; \
+	    $(BIN)/$$program --generate-completion-script fish > $(fishdir)/$$program.fish; \
+	done
+	for name in $(ALIASES); do ln -sfn $(PREFIX)/bin/ashlar $(helperdir)/$$name; done
+	ln -sfn $(PREFIX)/bin/fsck.ashlar $(helperdir)/fsck.ashlar
+	for page in $(MANUALS); do \
+	    install -m 644 $$page $(mandir)/man$${page##*.}/$${page##*/}; \
+	done
+
+uninstall:
+	for program in $(PROGRAMS); do \
+	    rm -f $(bindir)/$$program $(bashdir)/$$program $(zshdir)/_$$program \
+	        $(fishdir)/$$program.fish; \
+	done
+	for name in $(ALIASES) fsck.ashlar; do rm -f $(helperdir)/$$name; done
+	for page in $(MANUALS); do rm -f $(mandir)/man$${page##*.}/$${page##*/}; done
 
 test: deps test-scripts
 	$(SWIFT) build --build-tests -j $(JOBS) --scratch-path $(SCRATCH)
@@ -39,7 +94,7 @@ test-scripts:
 	@packaging/run-tests-check
 
 lint:
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests fsck
 
 clean:
 	$(SWIFT) package --scratch-path $(SCRATCH) clean

@@ -32,17 +32,36 @@ func shim(_ name: String, libraries: [String] = [], path: String? = nil) -> Targ
         linkerSettings: libraries.map { .linkedLibrary($0) })
 }
 
-func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+/// An executable: a thin program over the layers. Its tests import it as a module.
+func program(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil
+) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path ?? "Sources/\(name)",
+        swiftSettings: strict)
+}
+
+func suite(
+    _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []
+) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+        swiftSettings: strict)
 }
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
     name: "ashlar",
+    products: [
+        .executable(name: "ashlar", targets: ["ashlar"]),
+        .executable(name: "fsck.ashlar", targets: ["fsck"]),
+    ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     ],
@@ -93,6 +112,10 @@ let package = Package(
                 "Packs", "Platform", "SuperChunks", "Trees",
             ]),
         // L6: faces
+        layer(
+            "Console",
+            ["CLinux", "DiskFormat", "Platform", "Backends", "Packs", "Checking", arguments]),
+        layer("Control", ["CLinux", "Platform", "Backends"]),
         layer("Mount", ["CFuseShim", "FileModel", logging]),
         layer(
             "Repair",
@@ -101,7 +124,20 @@ let package = Package(
                 "Hashing", "Metadata", "NamespaceIndex", "Packs", "Pipeline", "Platform",
                 "SuperChunks", "Compression", "Trees", "Volume",
             ]),
-        .executableTarget(name: "tryout", dependencies: ["Volume", "Mount", "Pipeline", "Backends"], path: "Sources/tryout"),
+        // L7: programs
+        program(
+            "ashlar",
+            [
+                "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
+                "Compression", "ChunkIndex", "Metadata", "Trees", "Pipeline", "Volume",
+                "Checking", "Console", "Control", "Mount", arguments, logging,
+            ]),
+        program(
+            "fsck",
+            [
+                "DiskFormat", "Platform", "Backends", "Packs", "Checking", "Console", "Control",
+                arguments,
+            ], path: "fsck"),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
@@ -131,7 +167,30 @@ let package = Package(
                 "Checking", "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing",
                 "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
             ]),
+        suite(
+            "GoldenTests",
+            [
+                "ashlar", "fsck", "Backends", "Checking", "Chunking", "CKernels", "Compression",
+                "DiskFormat", "FileModel", "Hashing", "Metadata", "Packs", "Pipeline", "Platform",
+                "Trees",
+                "Volume",
+            ], exclude: ["Images"]),
         suite("MountTests", ["Mount", "FileModel"]),
+        suite(
+            "ProgramTests",
+            [
+                "ashlar", "fsck", "Checking", "Console", "Control", "Mount", "FileModel", "Packs",
+                "Backends",
+                "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
+                logging,
+            ]),
+        suite(
+            "VolumeTests",
+            [
+                "Volume", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
+                "Metadata", "NamespaceIndex", "Pipeline", "Platform",
+            ]),
+        suite("EndToEndTests", ["ashlar", "fsck", "Backends", "CLinux", "Platform"]),
         suite(
             "RepairTests",
             [

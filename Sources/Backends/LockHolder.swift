@@ -16,6 +16,17 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
     /// Longer commands are cut.
     static let commandBytesMax = 256
 
+    /// The living process that the text of a lock file names; nil where there is none.
+    init?(_ file: Descriptor, _ systemCalls: any SystemCalls) {
+        var bytes = [UInt8](repeating: 0, count: Self.textBytesMax)
+        let got = bytes.withUnsafeMutableBytes { buffer in
+            try? systemCalls.readAll(file, into: buffer, at: 0)
+        }
+        guard let got else { return nil }
+        self.init(text: bytes.prefix(got))
+        guard isAlive else { return nil }
+    }
+
     /// This process.
     static func current(
         mode: StoreLockMode, command: String?, sinceSeconds: Int64
@@ -72,8 +83,8 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Whether the process runs. Of another host that cannot be seen, and is taken for granted: some
-    /// process does hold the lock.
-    var isAlive: Bool {
+    /// process does hold the lock. A zombie has closed its files, and is not alive.
+    public var isAlive: Bool {
         guard host == Self.hostName() else { return true }
         return Self.startTicks(of: processID) == startedTicks
     }
@@ -106,7 +117,7 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Field 22 of /proc/PID/stat, counted from behind the command in parentheses, which may contain
-    /// spaces and parentheses itself; nil when there is no such process.
+    /// spaces and parentheses itself; nil when there is no such process, or only a zombie.
     private static func startTicks(of processID: Int32) -> UInt64? {
         let path = "/proc/\(processID)/stat"
         guard let bytes = try? readSmallFile(path, limitBytes: 2048),
@@ -114,7 +125,9 @@ public struct LockHolder: Equatable, Sendable, CustomStringConvertible {
         else { return nil }
         let fields = bytes[(parenthesis + 1)...].split(separator: UInt8(ascii: " "))
         // The first field behind the command is number 3.
-        guard fields.count > 19 else { return nil }
+        guard fields.count > 19, let state = fields[0].first,
+            state != UInt8(ascii: "Z"), state != UInt8(ascii: "X")
+        else { return nil }
         return UInt64(String(decoding: fields[19], as: UTF8.self))
     }
 

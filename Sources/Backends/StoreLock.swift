@@ -75,6 +75,24 @@ public final class StoreLock: Sendable {
         }
     }
 
+    /// Whether somebody holds the store exclusively, and who: nil where nobody does. Takes no lock,
+    /// so that it is in nobody's way.
+    public static func exclusiveHolder(
+        storePath: String
+    ) throws(StoreLockError) -> ExclusiveHolder? {
+        let calls = LinuxSystemCalls()
+        let path = storePath + "/" + fileName
+        do throws(Errno) {
+            let file = try calls.open(at: .currentDirectory, path, [.noFollow], mode: 0)
+            defer { calls.closeQuietly(file) }
+            guard try calls.isLockedExclusively(file) else { return nil }
+            return ExclusiveHolder(holder: LockHolder(file, calls))
+        } catch {
+            if error == .noSuchFileOrDirectory { return nil }
+            throw .system(path: path, code: error.rawValue, call: "fcntl")
+        }
+    }
+
     deinit {
         release()
     }
@@ -104,6 +122,12 @@ public final class StoreLock: Sendable {
             }
         }
     }
+}
+
+/// What is known of an exclusive holder.
+public struct ExclusiveHolder: Equatable, Sendable {
+    /// nil where the lock file does not name a living process.
+    public var holder: LockHolder?
 }
 
 /// Shared between readers, or exclusive to one writer.
@@ -194,14 +218,7 @@ private struct Attempt {
 
     /// The living process that the text names; nil where there is none (the text may be that of an
     /// earlier holder, or half written).
-    private func holder(_ file: Descriptor) -> LockHolder? {
-        var bytes = [UInt8](repeating: 0, count: LockHolder.textBytesMax)
-        let got = bytes.withUnsafeMutableBytes { buffer in
-            try? systemCalls.readAll(file, into: buffer, at: 0)
-        }
-        guard let got, let holder = LockHolder(text: bytes.prefix(got)) else { return nil }
-        return holder.isAlive ? holder : nil
-    }
+    private func holder(_ file: Descriptor) -> LockHolder? { LockHolder(file, systemCalls) }
 
     private func run<Result>(
         _ call: StaticString, _ body: () throws(Errno) -> Result

@@ -56,6 +56,13 @@ static void describe_silent_death(struct ashlar_daemon_outcome *outcome) {
     snprintf(outcome->message, sizeof outcome->message, "the daemon ended before it was ready");
 }
 
+// A daemon that did not come up ends: what it holds, locks above all, is free when the caller goes
+// on. Its exit status stays there for whoever asks.
+static void await_end(pid_t pid) {
+    siginfo_t end;
+    while (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) continue;
+}
+
 static int await_daemon(int fd, struct ashlar_daemon_outcome *outcome) {
     char report[REPORT_BYTES_MAX];
     ssize_t got = read_report(fd, report);
@@ -68,6 +75,7 @@ static int await_daemon(int fd, struct ashlar_daemon_outcome *outcome) {
     memcpy(&outcome->status, report, sizeof(int));
     memcpy(outcome->message, report + sizeof(int), (size_t)got - sizeof(int));
     outcome->message[(size_t)got - sizeof(int)] = 0;
+    if (outcome->status != 0) await_end(outcome->pid);
     return 1;
 }
 

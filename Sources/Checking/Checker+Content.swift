@@ -44,7 +44,7 @@ extension Checker {
         for piece in pieces { verdict.add(checkPiece(piece, of: image, in: volume)) }
         var problems = verdict.problems
         let isChanged = volume.overlay.inodes[image.inode] != nil || !pieces.isEmpty
-        if image.mode >> 12 == 8, problems.isEmpty, !isChanged {
+        if image.mode >> 12 == 8, problems.isEmpty {
             let place = Problem.Place.inode(volume: volume.id, image.inode)
             if verdict.length != image.size {
                 problems += [
@@ -52,7 +52,7 @@ extension Checker {
                         .sizeWrong, place,
                         "size \(image.size), content of \(verdict.length) bytes")
                 ].compactMap { $0 }
-            } else if verdict.allocated != image.allocatedBytes {
+            } else if !isChanged, verdict.allocated != image.allocatedBytes {
                 problems += [
                     book.add(
                         .allocatedWrong, place,

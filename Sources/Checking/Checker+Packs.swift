@@ -121,7 +121,7 @@ extension Checker {
     private func tellTails() {
         for pack in inventory.packs where !pack.isSealed && !log.condemned.contains(pack.id) {
             let durable = log.durableEnds[pack.id] ?? UInt64(PackHeader.byteCount)
-            guard pack.end.fileBytes > durable else { continue }
+            guard pack.end.fileBytes > durable, !goesOnNewer(pack.id) else { continue }
             if pack.role == .copies, pack.end.tail == .none { continue }
             let tail = durable..<pack.end.fileBytes
             let torn = log.torn.filter { $0.pack == pack.id }.count
@@ -132,6 +132,16 @@ extension Checker {
             } else {
                 book.add(.tornTail, .range(pack.id, tail), "written behind the last commit")
             }
+        }
+    }
+
+    /// Whether a newer program has gone on in the pack: what lies behind the log's end is no tail.
+    private func goesOnNewer(_ id: PackID) -> Bool {
+        inventory.findings.contains { finding in
+            guard finding.kind == .packNewer, case .record(let pack, _) = finding.place else {
+                return false
+            }
+            return pack == id
         }
     }
 

@@ -36,12 +36,12 @@
 /// - A root in a volume's section replaces all earlier changes of that volume; the other changes of
 ///   the same section apply on top of it.
 /// - The image of a directory in a commit names the entries of the last checkpoint, on top of which
-///   the changed names lie; pieces survive a new image of their inode. Where neither the key nor a
-///   piece reaches, a changed file has a hole.
+///   the changed names lie; pieces survive a new image of their inode. A key makes as many bytes
+///   as its file has, pieces on top or not; where it does not, the rest is read as a hole.
 /// - A chunk that the newest checkpoint, or a commit behind it, lists as lost is no news: what only it
 ///   suffers from is information.
 /// - A count counts a recipe node once, however often it lists a chunk, and each piece on its own;
-///   a tree node once for each volume whose checkpoint has it.
+///   a tree node once for each directory, or table of linked inodes, whose tree has it.
 /// - A directory's link count is 1, or 2 and its subdirectories. Statistics of a root count its
 ///   root directory and no orphans.
 ///
@@ -57,7 +57,7 @@ import Trees
 public enum CheckingError: Error {
     /// There is no pack of a store (of the named store, where one was named).
     case noStore
-    /// All packs were made by a newer version of the format.
+    /// A newer program made the packs, or some of them.
     case newerFormat
     /// No checkpoint can be read: no state to show.
     case noState

@@ -27,10 +27,6 @@ struct ChunkTable {
         let rawValue: UInt8
         /// The newest state needs it.
         static let live = Marks(rawValue: 1)
-        /// A tree node of the volume whose checkpoint is being walked.
-        static let inTree = Marks(rawValue: 2)
-        /// A tree node of any volume's checkpoint.
-        static let inAnyTree = Marks(rawValue: 4)
         /// Told as missing or bad already: in the index, or as of another kind.
         static let told = Marks(rawValue: 8)
     }

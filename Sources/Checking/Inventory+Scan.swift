@@ -117,6 +117,11 @@ extension Inventory {
                         .rangeDamaged, .range(reader.id, end.offset..<end.fileBytes),
                         "the medium does not give these bytes")
                 }
+                if let newer = scanner.newerRecord {
+                    note(
+                        .packNewer, .record(reader.id, offset: newer.offset),
+                        "a record of kind \(newer.kind), which this program may not pass over")
+                }
                 return end
             }
         }
@@ -186,7 +191,12 @@ extension Inventory {
             }
         }
         switch decoded {
-        case .failure(let damage): note(.commitMalformed, place, "\(damage)")
+        case .failure(let damage):
+            if damage.isNewer {
+                note(.packNewer, place, "a commit that this program may not pass over")
+            } else {
+                note(.commitMalformed, place, "\(damage)")
+            }
         case .success(let commit):
             commits.append(
                 CommitEntry(

@@ -27,12 +27,14 @@ public final class State {
     /// - Parameters:
     ///   - store: refuses packs of other stores; nil: the one that most packs belong to.
     ///   - cacheBytes: bound of the decoded frames that are kept.
-    /// - Throws: `noStore`, `newerFormat`; `noState` where no checkpoint can be read.
+    /// - Throws: `noStore`; `newerFormat` where any pack is of a newer program, since what the others
+    ///   say is not the newest state then; `noState` where no checkpoint can be read.
     public static func open(
         _ backend: any Backend, store: StoreIdentity? = nil, cacheBytes: Int = 64 << 20,
         monitor: CheckMonitor = CheckMonitor()
     ) throws(CheckingError) -> State {
         let inventory = try Inventory(backend, store: store, monitor: monitor)
+        if inventory.findings.contains(where: { $0.kind == .packNewer }) { throw .newerFormat }
         let chunks = ChunkReader(inventory, cacheBytes: cacheBytes)
         let log = try CommitLog(inventory, chunks)
         return try State(inventory, log, chunks)

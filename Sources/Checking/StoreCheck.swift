@@ -110,6 +110,11 @@ final class Checker {
     }
 
     private func isOfNoWorth(_ finding: Finding) -> Bool {
+        // What is intact and cannot be understood is not what an unclean end leaves.
+        if finding.kind == .commitMalformed || finding.kind == .packNewer {
+            guard case .record(let pack, _) = finding.place else { return false }
+            return log.condemned.contains(pack)
+        }
         // A pack behind it was begun: it had been sealed.
         if finding.kind == .packTrailer, case .range(let pack, _) = finding.place {
             return log.condemned.contains(pack)

@@ -2,68 +2,78 @@
 import DiskFormat
 import Trees
 
-/// Counts the root, the nodes of directories and those of the table of linked inodes, each once for
-/// a volume. What cannot be read is passed over: where it is in use, the walk of the newest state
-/// tells of it.
+/// Counts the root, the nodes of directories and those of the table of linked inodes: each once for
+/// each list that has it, since directories of equal hard links have equal nodes. What cannot be read
+/// is passed over: where it is in use, the walk of the newest state tells of it.
 struct TreeCount {
     let check: Checker
     let volume: VolumeState
+    /// Nodes of the list that is being walked: within a list each is there once, whatever a hostile
+    /// one says.
+    private var inList: Set<Int> = []
 
     init(_ check: Checker, _ volume: VolumeState) {
         self.check = check
         self.volume = volume
     }
 
-    func run() throws(CheckingError) {
-        _ = mark(volume.rootName)
+    mutating func run() throws(CheckingError) {
+        count(volume.rootName)
         if let table = volume.root.linkedInodes {
-            try visit(LinkedInodesSchema.self, table) { _ in }
+            _ = try walk(LinkedInodesSchema.self, table) { _ in nil }
         }
         var pending = [volume.root.directory]
+        var seen = InodeSet()
         while let image = pending.popLast() {
-            guard case .directory(let reference) = image.content else { continue }
-            try visit(DirectorySchema.self, reference) { entry in
-                if case .only(let image) = entry.target, image.mode >> 12 == 4 {
-                    pending.append(image)
+            // A directory has one place; a second one is damage, and may be above itself.
+            guard seen.insert(image.inode), case .directory(let reference) = image.content else {
+                continue
+            }
+            pending += try walk(DirectorySchema.self, reference) { entry in
+                guard case .only(let image) = entry.target, image.mode >> 12 == 4 else {
+                    return nil
                 }
+                return image
             }
-        }
-        // The next volume counts anew.
-        for number in check.inventory.table.marks.indices {
-            check.inventory.table.marks[number].remove(.inTree)
         }
     }
 
-    /// Counts a node; nil where it is not stored or was counted.
-    private func mark(_ name: ChunkName) -> Int? {
+    /// Counts a node that is stored, once a list; whether it was.
+    @discardableResult
+    private mutating func count(_ name: ChunkName) -> Bool {
         guard let number = check.inventory.table.number(of: name),
-            !check.inventory.table.marks[number].contains(.inTree)
-        else { return nil }
-        check.inventory.table.marks[number].formUnion([.inTree, .live])
+            inList.insert(number).inserted
+        else { return false }
+        check.inventory.table.marks[number].insert(.live)
         check.inventory.table.addOwner(number)
-        return number
+        return true
     }
 
-    /// Levels bound the recursion.
-    private func visit<Schema: ListSchema>(
-        _ schema: Schema.Type, _ reference: NodeReference, _ body: (Schema.Entry) -> Void
-    ) throws(CheckingError) {
-        guard mark(reference.name) != nil else { return }
-        if check.monitor.isCancelled() { throw .cancelled }
-        let node: ListNode<Schema.Entry>
-        do throws(TreeError) {
-            node = try ListReader<Schema, ChunkReader>(store: check.chunks).node(reference)
-        } catch .storage(let name) {
-            throw .tree(.storage(node: name))
-        } catch {
-            return
-        }
-        switch node {
-        case .leaf(let entries): for entry in entries { body(entry) }
-        case .inner(let level, let children):
-            for child in children {
-                try visit(schema, NodeReference(name: child.child, level: level - 1), body)
+    /// Counts the nodes of a list; gives the directories among its entries.
+    private mutating func walk<Schema: ListSchema>(
+        _ schema: Schema.Type, _ root: NodeReference,
+        _ directory: (Schema.Entry) -> InodeImage?
+    ) throws(CheckingError) -> [InodeImage] {
+        inList = []
+        let reader = ListReader<Schema, ChunkReader>(store: check.chunks)
+        var directories: [InodeImage] = []
+        var pending = [root]
+        while let reference = pending.popLast() {
+            guard count(reference.name) else { continue }
+            if check.monitor.isCancelled() { throw .cancelled }
+            do throws(TreeError) {
+                switch try reader.node(reference) {
+                case .leaf(let entries):
+                    directories += entries.compactMap(directory)
+                case .inner(let level, let children):
+                    pending += children.map { NodeReference(name: $0.child, level: level - 1) }
+                }
+            } catch .storage(let name) {
+                throw .tree(.storage(node: name))
+            } catch {
+                continue
             }
         }
+        return directories
     }
 }

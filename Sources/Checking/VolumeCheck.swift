@@ -46,7 +46,8 @@ final class VolumeCheck {
             checkUnreachable()
             checkStatistics()
         }
-        try TreeCount(check, volume).run()
+        var trees = TreeCount(check, volume)
+        try trees.run()
         check.summary.volumes.append(counts)
     }
 

@@ -115,7 +115,7 @@ public struct Commit: Equatable, Sendable {
             else { throw reader.bad("order of sections") }
             lastTag = tag
             guard let known = Tag(rawValue: tag) else {
-                if flags & 1 == 0 { throw reader.bad("unknown section") }
+                if flags & 1 == 0 { throw .newerRecord(RecordHeader.Kind.commit.rawValue) }
                 continue
             }
             // No writer marks a section of this version optional: one form for equal commits.

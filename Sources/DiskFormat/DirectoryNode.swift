@@ -1,7 +1,7 @@
 /// A name in a directory.
 ///
 ///     name length u8 · name · collision u8 · type u8
-///     type 1: image length (variable) · InodeImage    the file's only name
+///     type 1: image length (variable) · InodeImage    the file's only name; never `isLinked`
 ///     type 2: inode (variable) · kind u8 (d_type)     a file with several names: see LinkedInodes
 ///
 /// `collision` tells apart entries of one directory whose names hash alike: the readdir cookie is
@@ -56,8 +56,10 @@ public struct DirectoryEntry: Hashable, Sendable {
             let count = try reader.variable("image length")
             guard count <= UInt64(reader.remaining) else { throw reader.bad("image length") }
             var inner = ByteReader(try reader.raw(Int(count), "image"), "inode image")
-            target = .only(try InodeImage(from: &inner))
+            let image = try InodeImage(from: &inner)
             try inner.expectEnd()
+            guard !image.isLinked else { throw reader.bad("a linked inode's image") }
+            target = .only(image)
         case 2:
             let inode = try reader.variable("inode")
             let kind = try reader.u8("kind")

@@ -68,6 +68,17 @@ public enum FormatError: Error, Equatable, Sendable {
     case newerVersion(UInt32)
     /// Uses features that this program does not know: the bits.
     case unknownFeatures(UInt64)
+    /// A record of this kind that is intact, and that this program may not pass over: its kind or
+    /// the form of its body is of a newer program.
+    case newerRecord(UInt8)
+
+    /// Whether the bytes are as a newer program meant them, rather than damaged.
+    public var isNewer: Bool {
+        switch self {
+        case .newerVersion, .unknownFeatures, .newerRecord: true
+        case .truncated, .notMagic, .checksum, .badValue: false
+        }
+    }
 }
 
 /// Features of a store, in three sets (as in ext4): what an unknown bit forbids depends on the set.

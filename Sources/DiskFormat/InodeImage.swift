@@ -145,7 +145,7 @@ public enum AttributeStorage: Hashable, Sendable {
 ///                         2 has a device number   4 has a parent
 ///     device          major u32, minor u32                              (flag 2)
 ///     parent          variable: the directory's inode                   (flag 4)
-///     size            variable: bytes
+///     size            variable: bytes; a chunk or recipe makes as many, pieces on top or not
 ///     allocated       variable: bytes that are not holes
 ///     times           modification, change, access, birth: seconds variable, nanoseconds u32
 ///     content         ContentKey

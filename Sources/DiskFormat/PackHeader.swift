@@ -76,6 +76,9 @@ public struct StoreParameters: Equatable, Sendable {
 ///        152    12  time of creation: seconds i64, nanoseconds u32
 ///        164  3928  zero
 ///       4092     4  CRC32C of bytes 0 ..< 4092 (not keyed: it tells the key)
+///
+/// What is zero here is zero in every accepted header: a field that is added later comes with a
+/// feature bit that older programs refuse, or with a new version.
 public struct PackHeader: Equatable, Sendable {
     public enum Role: UInt16, Sendable {
         /// Super-chunks and commits, in the order of writing.
@@ -177,6 +180,8 @@ public struct PackHeader: Equatable, Sendable {
         try reader.expectZeros(4, "reserved")
         createdSeconds = try reader.i64("time")
         createdNanoseconds = try reader.u32("time")
+        guard createdNanoseconds < 1_000_000_000 else { throw reader.bad("time") }
+        try reader.expectZeros(PackHeader.byteCount - 4 - reader.position, "reserved")
         parameters = StoreParameters(
             storeID: storeID, secret: secret, features: features, hash: hash, chunker: chunker,
             superChunkBytes: superChunkBytes, packBytes: packBytes, metadataCopies: copies,

@@ -8,7 +8,8 @@ import CKernels
 ///     trailer:   0 magic "ASHLAREN" · 8 offset of the table's record u64 · 16 zero u64 · 24 zero u32
 ///               28 CRC32C over: secret, writer, sequence, bytes 0 ..< 28
 ///
-/// The table lists every record before it. It is a convenience: where it is damaged or missing, a
+/// The table lists every record before it, by ascending offsets: at multiples of 8, the first not
+/// before 4096, none within the one before. It is a convenience: where it is damaged or missing, a
 /// scan of the headers finds the same.
 public struct PackTable: Equatable, Sendable {
     public struct Entry: Equatable, Sendable {
@@ -26,6 +27,12 @@ public struct PackTable: Equatable, Sendable {
             kindByte = header.kindByte
             flags = header.flags
             frameCount = header.frameCount
+        }
+
+        /// Where the record ends, its padding included. `offset` is far from overflowing in what a
+        /// decoder accepts.
+        var end: UInt64 {
+            offset + DiskFormat.aligned(UInt64(RecordHeader.byteCount) + UInt64(storedBytes))
         }
 
         init(from reader: inout ByteReader) throws(FormatError) {
@@ -65,7 +72,8 @@ public struct PackTable: Equatable, Sendable {
         return writer.bytes
     }
 
-    /// From the body of a table record whose header was verified.
+    /// From the body of a table record whose header was verified. Whether the records end before the
+    /// table does is for the caller, who knows where that lies.
     public init(_ body: UnsafeRawBufferPointer, header: RecordHeader) throws(FormatError) {
         guard BodyChecksum(of: body) == header.bodyChecksum else { throw .checksum("pack table") }
         guard body.count == Int(header.itemCount) * PackTable.entryBytes else {
@@ -74,7 +82,15 @@ public struct PackTable: Equatable, Sendable {
         var reader = ByteReader(body, "pack table")
         entries = []
         entries.reserveCapacity(Int(header.itemCount))
-        for _ in 0..<header.itemCount { entries.append(try Entry(from: &reader)) }
+        var free = UInt64(PackHeader.byteCount)
+        for _ in 0..<header.itemCount {
+            let entry = try Entry(from: &reader)
+            guard entry.offset >= free, entry.offset <= UInt64(Int64.max),
+                entry.offset % UInt64(DiskFormat.recordAlignmentBytes) == 0
+            else { throw reader.bad("offset") }
+            free = entry.end
+            entries.append(entry)
+        }
     }
 
     public static func encodedTrailer(

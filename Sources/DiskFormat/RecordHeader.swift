@@ -75,7 +75,8 @@ public struct RecordHeader: Equatable, Sendable {
         public static let copy = Flags(rawValue: 4)
     }
 
-    /// nil: a kind that this program does not know, allowed only with `.optional`.
+    /// nil: a kind that this program does not know, allowed only with `.optional`; such a record is
+    /// passed over by its length, and its other fields may mean anything.
     public var kind: Kind? { Kind(rawValue: kindByte) }
     public var kindByte: UInt8
     public var flags: Flags
@@ -173,11 +174,12 @@ public struct RecordHeader: Equatable, Sendable {
         bodyChecksum = try BodyChecksum(from: &reader, "body checksum")
         itemCount = try reader.u32("items")
         if Kind(rawValue: kindByte) == nil {
-            guard flags.contains(.optional) else { throw reader.bad("kind") }
+            guard flags.contains(.optional) else { throw .newerRecord(kindByte) }
             return
         }
         guard checksumID == 1, transform == 0, keySlot == 0, dictionary == 0, codec <= 1,
-            flags.rawValue & ~7 == 0, storedBytes <= DiskFormat.bodyBytesMax
-        else { throw reader.bad("fields") }
+            flags.rawValue & ~7 == 0
+        else { throw .newerRecord(kindByte) }
+        guard storedBytes <= DiskFormat.bodyBytesMax else { throw reader.bad("stored bytes") }
     }
 }

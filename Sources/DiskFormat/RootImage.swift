@@ -8,9 +8,12 @@
 ///     next inode      variable: every inode number ever used is below it
 ///     root directory  InodeImage of inode 1
 ///     linked inodes   u8 (0 none, 1: NodeReference follows)
-///     orphans         count (variable), InodeImage each: unlinked, but open when written
-///     statistics      files, directories, other inodes, logical bytes: variable each
+///     orphans         count (variable), InodeImage each: unlinked, but open when written;
+///                     ascending by inode, none twice
+///     statistics      files, directories, other inodes, logical bytes: variable each; the root
+///                     directory is counted, orphans are not
 public struct RootImage: Equatable, Sendable {
+    /// Counts of what has a name: the root directory included, orphans not.
     public struct Statistics: Equatable, Sendable {
         public var files: UInt64 = 0
         public var directories: UInt64 = 0
@@ -87,7 +90,13 @@ public struct RootImage: Equatable, Sendable {
         }
         let count = try reader.itemCount(itemBytes: InodeImage.encodedBytesMin, "orphans")
         orphans = []
-        for _ in 0..<count { orphans.append(try InodeImage(from: &reader)) }
+        for _ in 0..<count {
+            let orphan = try InodeImage(from: &reader)
+            guard orphans.last.map({ $0.inode < orphan.inode }) ?? true else {
+                throw reader.bad("order of orphans")
+            }
+            orphans.append(orphan)
+        }
         statistics = Statistics()
         statistics.files = try reader.variable("files")
         statistics.directories = try reader.variable("directories")

@@ -5,6 +5,9 @@
 ///     inodes          count · (u8 1 put: InodeImage │ u8 0 gone: inode variable) each
 ///     names           count · NameChange each
 ///     extents         count · ExtentChange each
+///
+/// A commit in which an inode becomes `isLinked` has its first name among `names` too, unchanged: what
+/// the name's directory says of it is different from now on.
 public struct VolumeChanges: Equatable, Sendable {
     public enum InodeChange: Equatable, Sendable {
         case put(InodeImage)
@@ -158,7 +161,8 @@ public struct NameChange: Equatable, Sendable {
 ///       (at (variable, distance from the piece before's end) · kind u8 (1 data, 2 hole, 3 zeros) ·
 ///        length (variable) [· name (32) · chunk bytes u32 · offset in the chunk u32]) each
 ///
-/// Where no piece lies within the range the key's content shows.
+/// Where no piece lies within the range the key's content shows. Pieces lie on a chunk or a recipe of
+/// the file's size: a file that grows gets a new key.
 public struct ExtentChange: Equatable, Sendable {
     public struct Piece: Equatable, Sendable {
         public enum Source: Equatable, Sendable {

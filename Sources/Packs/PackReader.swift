@@ -122,6 +122,12 @@ public final class PackReader: Sendable {
         return header
     }
 
+    /// The bytes of the header at `offset`, which `header(at:)` has verified: of a record that may be
+    /// passed over they hold more than `RecordHeader` keeps.
+    public func headerBytes(at offset: UInt64) throws(PackError) -> [UInt8] {
+        try read(at: offset, count: UInt64(RecordHeader.byteCount), of: offset)
+    }
+
     /// The record at `offset`: its header and body. The body is verified by its checksum, that of a
     /// super-chunk as far as its prefix goes: its frames have checksums of their own. Refuses kinds
     /// that this program does not know, since it cannot verify them.

@@ -34,6 +34,10 @@ public struct PackScanner {
     private let limit: UInt64
     /// Whether a valid trailer proves that all records of the pack were durable.
     public let isSealed: Bool
+    /// The first record that was met which is intact, and of which this program knows too little to
+    /// pass over it: a newer program wrote it, and nothing behind it is a torn tail. The walk goes
+    /// around it as around damage.
+    public private(set) var newerRecord: (offset: UInt64, kind: UInt8)?
     /// Where the next record should begin.
     public private(set) var position: UInt64
     /// Set when the walk is over.
@@ -87,6 +91,9 @@ public struct PackScanner {
             return header.recordBytes <= limit - offset ? header : nil
         } catch {
             guard error.isDamage else { throw error }
+            if case .format(.newerRecord(let kind), _, _) = error, newerRecord == nil {
+                newerRecord = (offset, kind)
+            }
             return nil
         }
     }

@@ -8,7 +8,9 @@ extension ChunkStore {
     static let metadataFrameBytes = 256 << 10
 
     /// Stores a chunk unless it is known, and returns its name. The bytes are copied before it
-    /// returns. They are durable with the next commit, and belong to nobody until one names them.
+    /// returns. They are durable with the next commit, and belong to nobody until one names them:
+    /// that has to be before the second checkpoint from here, or the chunk may be given up. So a
+    /// caller that makes checkpoints lets everybody name what was put before the one before.
     ///
     /// Waits while too many super-chunks are to be compressed.
     ///

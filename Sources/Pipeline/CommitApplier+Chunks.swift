@@ -166,7 +166,9 @@ extension CommitApplier {
     ) throws(StoreError) {
         let died = state.newestSequence
         let begun = commit.isCheckpoint ? commit.sequence : died
-        for (name, staged) in chunks {
+        // In the order of keys: the index takes them up several times faster so.
+        for name in chunks.keys.sorted() {
+            guard let staged = chunks[name] else { continue }
             var now = staged.now
             if let record = now {
                 if record.count > 0 {

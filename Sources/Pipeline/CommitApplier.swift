@@ -84,6 +84,7 @@ struct CommitApplier {
     ) throws(StoreError) -> MetadataBatch {
         var batch = MetadataBatch(reservingBytes: 1 << 16)
         let commit = applied.commit
+        chunks.reserveCapacity(applied.news.count)
         try takePacks(applied)
         for new in applied.news { try take(new, isCopy: false) }
         for copy in applied.copies { try take(copy, isCopy: true) }

@@ -6,6 +6,7 @@
 // 2. Commits are made one behind the other, each durable before the next is appended. So a commit
 //    that does not verify is torn only while nothing proves that it was durable once: no intact
 //    commit of a higher sequence, no trailer of the pack in which it lies.
+// 3. What is intact and cannot be understood is no torn tail: a newer program wrote it.
 import ChunkIndex
 import DiskFormat
 import Packs
@@ -52,7 +53,12 @@ struct LogFollower {
     /// The next valid commit, or how the log ends; then again and again the end.
     mutating func next() throws(StoreError) -> Step {
         while let pack = queue.first {
-            switch try step(in: pack) {
+            let step = try step(in: pack)
+            if let newer = scanner?.newerRecord {
+                suspect = suspect ?? (pack, newer.offset)
+                return damage()
+            }
+            switch step {
             case .record(let offset, let header):
                 guard header.kind == .commit else { continue }
                 if let found = try packs.commit(in: pack, at: offset) {
@@ -62,6 +68,7 @@ struct LogFollower {
                     if found.commit.sequence > sequence + 1 { return damage() }
                 } else {
                     suspect = suspect ?? (pack, offset)
+                    if try packs.isNewerCommit(in: pack, at: offset) { return damage() }
                 }
                 if try packs.isSealed(pack) { return damage() }
             case .damaged(let range):

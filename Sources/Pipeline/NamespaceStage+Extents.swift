@@ -40,9 +40,8 @@ extension NamespaceStage {
         _ changes: [ExtentChange], of number: UInt64, _ applier: inout CommitApplier,
         _ batch: inout MetadataBatch
     ) throws(StoreError) {
-        var staged = try inode(number, applier)
         // Changes of an inode that is gone with this commit have no meaning.
-        guard let record = staged.now else { return }
+        guard let record = try self.record(of: number, applier) else { return }
         var low = UInt64.max
         var high: UInt64 = 0
         for change in changes {
@@ -62,8 +61,7 @@ extension NamespaceStage {
         }
         put(now, insteadOf: old, of: number, &batch)
         let count = record.pieceCount + UInt64(now.count)
-        staged.now?.pieceCount = count - min(count, UInt64(old.count))
-        inodes[number] = staged
+        try change(number, applier) { $0.pieceCount = count - min(count, UInt64(old.count)) }
     }
 
     /// `pieces`, ascending and apart, with a range of them replaced.

@@ -8,6 +8,7 @@ extension NamespaceStage {
         _ changes: [NameChange], _ applier: inout CommitApplier
     ) throws(StoreError) {
         var removed: [NamePlace] = []
+        var collided: [NamePlace] = []
         for change in changes {
             let cookie = change.name.withUnsafeBytes {
                 DirectoryCookie.cookie(of: $0, collision: change.collision, secret: applier.secret)
@@ -16,21 +17,29 @@ extension NamespaceStage {
             if let target = change.target {
                 names[place] = .some(
                     .entry(name: change.name, inode: target.inode, kind: target.kind))
-                try setCookie(cookie, of: target.inode, applier)
+                try self.change(target.inode, applier) { $0.cookie = cookie }
+                if change.collision > 0 { collided.append(place) }
             } else {
                 names[place] = .some(nil)
                 removed.append(place)
             }
         }
+        // The last of a chain first: whether one leaves a tombstone depends on those behind it.
+        removed.sort { $0.cookie > $1.cookie }
         for place in removed { try mendChain(at: place, applier) }
+        for place in collided { try fillChain(below: place, applier) }
     }
 
-    private mutating func setCookie(
-        _ cookie: UInt64, of number: UInt64, _ applier: borrowing CommitApplier
+    /// The name before it in the chain may have gone while this one was made: its commit, which knew
+    /// of no later one, has left nothing in its place.
+    private mutating func fillChain(
+        below place: NamePlace, _ applier: borrowing CommitApplier
     ) throws(StoreError) {
-        var staged = try inode(number, applier)
-        staged.now?.cookie = cookie
-        inodes[number] = staged
+        guard case .entry = try name(at: place, applier) else { return }
+        for offset in 1...UInt64(DirectoryCookie.collision(of: place.cookie)) {
+            let earlier = NamePlace(parent: place.parent, cookie: place.cookie - offset)
+            if try name(at: earlier, applier) == nil { names[earlier] = .some(.tombstone) }
+        }
     }
 
     /// Keeps collisions without gaps: a tombstone where a later one of the chain is left; otherwise

@@ -23,7 +23,8 @@ final class PackSet {
     let buffers: BufferPool
     private var readers: [PackID: PackReader] = [:]
 
-    /// Lists the packs, and takes the store's parameters from the newest one whose header is intact.
+    /// Lists the packs, and takes the store's parameters from one whose header is intact. Packs that
+    /// another store's writer made, and that somebody put there, are left out.
     ///
     /// Throws `notAStore` where there is no pack.
     init(
@@ -32,28 +33,48 @@ final class PackSet {
     ) throws(StoreError) {
         self.backend = backend
         let found = try PackSet.list(backend)
-        sizes = found
-        ids = found.keys.sorted()
-        var parameters: StoreParameters?
-        var failure: PackError?
-        for id in ids.reversed() where parameters == nil {
-            do throws(PackError) {
-                parameters = try PackReader(id, in: backend, expecting: nil).header.parameters
-            } catch {
-                // A pack whose header never became whole stands for nothing; a store of which no
-                // header can be read is refused with the first reason.
-                failure = failure ?? error
-            }
-        }
-        guard let parameters else {
-            if let failure { throw .pack(failure) }
-            throw .notAStore(location: backend.location)
-        }
+        let (parameters, strangers) = try PackSet.identify(found.keys.sorted(), in: backend)
+        sizes = found.filter { !strangers.contains($0.key.writer) }
+        ids = sizes.keys.sorted()
         self.parameters = parameters
         hashers = HasherPool(parameters.hash)
         self.codec = codec(parameters)
         buffers = BufferPool(
             capacityBytes: Int(parameters.superChunkBytes), keptBytesMax: keptBufferBytes)
+    }
+
+    /// The parameters of the store that most of the packs are of, and the writers of the others.
+    /// Costs one header a writer, the newest that is intact.
+    private static func identify(
+        _ ids: [PackID], in backend: any Backend
+    ) throws(StoreError) -> (StoreParameters, strangers: Set<UInt64>) {
+        var failure: PackError?
+        var stores: [UInt64: StoreParameters] = [:]
+        var packCounts: [UniqueID: Int] = [:]
+        for (writer, packs) in Dictionary(grouping: ids, by: \.writer) {
+            for id in packs.reversed() where stores[writer] == nil {
+                do throws(PackError) {
+                    let header = try PackReader(id, in: backend, expecting: nil).header
+                    stores[writer] = header.parameters
+                    packCounts[header.parameters.storeID, default: 0] += packs.count
+                } catch {
+                    // What a newer program has written to is refused as a whole, also where its older
+                    // packs could be read.
+                    if case .format(let format, _, _) = error, format.isNewer { throw .pack(error) }
+                    // A pack whose header never became whole stands for nothing; a store of which no
+                    // header can be read is refused with a reason.
+                    failure = failure ?? error
+                }
+            }
+        }
+        let chosen = packCounts.max {
+            ($0.value, $0.key.description) < ($1.value, $1.key.description)
+        }
+        guard let chosen, let own = stores.values.first(where: { $0.storeID == chosen.key }) else {
+            if let failure { throw .pack(failure) }
+            throw .notAStore(location: backend.location)
+        }
+        return (own, Set(stores.filter { $0.value.storeID != chosen.key }.keys))
     }
 
     static func list(_ backend: any Backend) throws(StoreError) -> [PackID: UInt64] {
@@ -105,6 +126,24 @@ final class PackSet {
         } catch {
             guard error.judgement != .failed else { throw error }
             return nil
+        }
+    }
+
+    /// Whether the record at `offset`, a commit by its header, is intact and yet makes no sense to
+    /// this program: some other one wrote it.
+    func isNewerCommit(in pack: PackID, at offset: UInt64) throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            let reader = try reader(pack)
+            let (header, body) = try readingPack { () throws(PackError) in
+                try reader.readRecord(at: offset)
+            }
+            guard Int(header.rawBytes) <= DiskFormat.bodyBytesMax,
+                let raw = restored(body, header)
+            else { return false }
+            return raw.withUnsafeBytes { (try? Commit($0)) == nil }
+        } catch {
+            guard error.judgement != .failed else { throw error }
+            return false
         }
     }
 

@@ -74,6 +74,7 @@ struct RootWalk {
         }
         try takeLinked(root.linkedInodes, volume: number, &record.statistics)
         try takeDirectories(root.directory, volume: number, &record.statistics)
+        try take(section.extents, volume: number)
         try put(NamespaceKey.volume(number), record.encoded())
     }
 
@@ -84,6 +85,29 @@ struct RootWalk {
     }
 
     // MARK: inodes
+
+    /// Pieces that lie on top of what the root says, since they could not be folded.
+    private mutating func take(
+        _ extents: [ExtentChange], volume: UInt32
+    ) throws(StoreError) {
+        guard !extents.isEmpty else { return }
+        try writeBatch()
+        var pieces: [UInt64: [ExtentChange.Piece]] = [:]
+        for extent in extents {
+            pieces[extent.inode] = NamespaceStage.replacing(pieces[extent.inode] ?? [], extent)
+        }
+        for (inode, pieces) in pieces.sorted(by: { $0.key < $1.key }) {
+            guard var record = try index.inode(volume, inode) else { continue }
+            record.pieceCount = UInt64(pieces.count)
+            try put(NamespaceKey.inode(volume, inode), record.encoded())
+            for piece in pieces {
+                if let name = piece.chunk { try count(name, .data) }
+                try put(
+                    NamespaceKey.piece(volume, inode: inode, offset: piece.offset),
+                    PieceRecord(piece).encoded())
+            }
+        }
+    }
 
     private mutating func take(
         _ image: InodeImage, cookie: UInt64, volume: UInt32,
@@ -195,6 +219,19 @@ struct RootWalk {
         try put(
             NamespaceKey.name(volume, parent: directory.inode, cookie: cookie),
             NameRecord.entry(name: entry.name, inode: entry.inode, kind: kind).encoded())
+        if entry.collision > 0 { try fillChain(below: cookie, in: directory.inode, volume) }
+    }
+
+    /// Directories keep no tombstones: where a chain of collisions has gaps they are made anew.
+    private mutating func fillChain(
+        below cookie: UInt64, in directory: UInt64, _ volume: UInt32
+    ) throws(StoreError) {
+        try writeBatch()
+        for offset in 1...UInt64(DirectoryCookie.collision(of: cookie)) {
+            let key = NamespaceKey.name(volume, parent: directory, cookie: cookie - offset)
+            if try index.value(of: key, { (_) throws(FormatError) in true }) != nil { continue }
+            try put(key, NameRecord.tombstone.encoded())
+        }
     }
 
     /// Whether the directory is met for the first time.

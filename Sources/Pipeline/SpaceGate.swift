@@ -35,9 +35,10 @@ final class SpaceGate: Sendable {
     func isOpen() -> Bool {
         let now = monotonicNanoseconds()
         let isFresh = state.withLock { state in
+            // Another thread may have asked after this one has looked at the clock.
             let isFresh =
                 state.isAsked && state.bytesSince < SpaceGate.intervalBytes
-                && now - state.askedAt < SpaceGate.intervalNanoseconds
+                && now < state.askedAt + SpaceGate.intervalNanoseconds
             if !isFresh {
                 state.isAsked = true
                 state.askedAt = now

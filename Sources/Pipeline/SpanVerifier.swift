@@ -52,10 +52,21 @@ extension PackSet {
         var count: UInt64 = 0
         var offset = span.range.lowerBound
         while offset < span.range.upperBound {
-            let (header, body) = try readingPack { () throws(PackError) in
+            let header = try readingPack { () throws(PackError) in try reader.header(at: offset) }
+            guard header.recordBytes <= span.range.upperBound - offset else { return nil }
+            guard header.kind != nil else {
+                // A newer program's, which may be passed over: its body is not ours to verify, and
+                // its header holds more than we know of it.
+                headers += try readingPack { () throws(PackError) in
+                    try reader.headerBytes(at: offset)
+                }
+                count += 1
+                offset += header.recordBytes
+                continue
+            }
+            let (_, body) = try readingPack { () throws(PackError) in
                 try reader.readRecord(at: offset)
             }
-            guard header.recordBytes <= span.range.upperBound - offset else { return nil }
             headers.append(contentsOf: header.encoded(key: key, offset: offset))
             if header.kind == .superChunk {
                 let record = try body.withUnsafeBufferPointer { (buffer) throws(StoreError) in

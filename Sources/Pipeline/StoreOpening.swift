@@ -197,7 +197,7 @@ struct StoreOpening {
     }
 
     /// The state of an index whose last commit is in the packs where it says.
-    private func usableState(
+    private mutating func usableState(
         _ index: any MetadataStore, _ reason: inout String
     ) throws(StoreError) -> StateRecord? {
         let state: StateRecord?
@@ -215,6 +215,7 @@ struct StoreOpening {
         let found = try packs.commit(in: state.position.pack, at: state.position.offset)
         guard let found, found.hash == state.hash else {
             reason = "its last commit is not in the packs"
+            try refuseOlderPacks(index, state)
             return nil
         }
         return state

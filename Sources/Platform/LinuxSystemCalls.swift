@@ -152,6 +152,13 @@ public struct LinuxSystemCalls: SystemCalls {
         return String(validatingCString: characters.assumingMemoryBound(to: CChar.self))
     }
 
+    /// Whether another open file description holds the whole file exclusively (F_OFD_GETLK). Takes
+    /// nothing.
+    public func isLockedExclusively(_ file: Descriptor) throws(Errno) -> Bool {
+        try checked { ashlar_ofd_conflict(file.number, Int32(ASHLAR_LOCK_SHARED.rawValue)) }
+            == Int32(ASHLAR_LOCK_EXCLUSIVE.rawValue)
+    }
+
     public func lock(_ file: Descriptor, _ kind: LockKind) throws(Errno) -> Bool {
         let system =
             switch kind {

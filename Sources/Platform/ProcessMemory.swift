@@ -14,6 +14,13 @@ public enum ProcessMemory {
         return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
     }
 
+    /// Bytes of RAM of the machine; nil where the system does not say.
+    public static func machineBytes() -> UInt64? {
+        let pages = sysconf(Int32(_SC_PHYS_PAGES))
+        guard pages > 0 else { return nil }
+        return UInt64(pages) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+
     /// At most this many malloc arenas. False where the allocator refuses.
     public static func limitArenas(_ arenasMax: Int32) -> Bool {
         ashlar_malloc_limit_arenas(arenasMax)

@@ -1,6 +1,7 @@
 // POSIX access control lists, as far as a filesystem has to know them: inherited when a file is
 // made, and kept in step with the mode. (POSIX.1e draft 17, sections 23.1.2 and 23.1.5; acl(5).)
 import DiskFormat
+import FileModel
 
 /// An access control list in the form of the attributes `system.posix_acl_access` and
 /// `system.posix_acl_default`.
@@ -111,7 +112,9 @@ struct Inheritance {
     }
 
     /// Permissions and attributes of a new file. With a default list the umask does not count.
-    func made(mode: UInt32, umask: UInt32) -> Made {
+    ///
+    /// Throws `noSpace` where the lists are longer than a file's attributes may be.
+    func made(mode: UInt32, umask: UInt32) throws(FileError) -> Made {
         let kind = mode >> 12
         let asked = mode & 0o7777
         guard var list = defaultList, kind != 10 else {
@@ -121,9 +124,9 @@ struct Inheritance {
         }
         let isDirectory = kind == 4
         var set = AttributeSet()
-        if isDirectory { set[AccessList.defaultName] = list.encoded }
+        if isDirectory { try set.put(AccessList.defaultName, list.encoded) }
         list.restrict(to: asked & 0o777)
-        if !list.isMinimal { set[AccessList.accessName] = list.encoded }
+        if !list.isMinimal { try set.put(AccessList.accessName, list.encoded) }
         let permissions = asked & ~0o777 | list.permissions
         return Made(permissions: permissions, attributes: set)
     }

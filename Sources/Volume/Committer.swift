@@ -13,44 +13,54 @@ final class Committer: Sendable {
         var ended: UInt64 = 0
         var isRunning = false
         var failure: FileError?
+        /// The next commit is to be followed by a checkpoint.
+        var wantsCheckpoint = false
     }
+
+    /// Makes one commit, and a checkpoint where that is asked for.
+    typealias Work = @Sendable (_ withCheckpoint: Bool) throws(FileError) -> Void
 
     private let state = ConditionMutex(State())
     private let space: SpaceGuard
-    /// Makes one commit; set once, before use.
-    private let perform = ConditionMutex<(@Sendable () throws(FileError) -> Void)?>(nil)
+    /// Set once, before use.
+    private let perform = ConditionMutex<Work?>(nil)
 
     init(space: SpaceGuard) {
         self.space = space
     }
 
-    func setWork(_ work: (@Sendable () throws(FileError) -> Void)?) {
+    func setWork(_ work: Work?) {
         perform.withLock { $0 = work }
     }
 
-    /// Returns when a commit is durable whose cut came after this call.
-    func commit() throws(FileError) {
-        let target = state.withLock { $0.begun + 1 }
+    /// Returns when a commit is durable whose cut came after this call; with `checkpoint` also a
+    /// checkpoint that holds it.
+    func commit(checkpoint: Bool = false) throws(FileError) {
+        let target = state.withLock { state in
+            if checkpoint { state.wantsCheckpoint = true }
+            return state.begun + 1
+        }
         while true {
-            let leads = state.wait(
+            let lead = state.wait(
                 until: { $0.ended >= target || !$0.isRunning },
-                then: { state -> Bool in
-                    guard state.ended < target else { return false }
+                then: { state -> (leads: Bool, withCheckpoint: Bool) in
+                    guard state.ended < target else { return (false, false) }
                     state.isRunning = true
                     state.begun += 1
-                    return true
+                    defer { state.wantsCheckpoint = false }
+                    return (true, state.wantsCheckpoint)
                 })
-            guard leads else { break }
-            run()
+            guard lead.leads else { break }
+            run(withCheckpoint: lead.withCheckpoint)
         }
         if let failure = state.withLock({ $0.failure }) { throw failure }
     }
 
-    private func run() {
+    private func run(withCheckpoint: Bool) {
         var failure: FileError?
         if let work = perform.withLock({ $0 }) {
             do throws(FileError) {
-                try work()
+                try work(withCheckpoint)
             } catch {
                 failure = error
             }

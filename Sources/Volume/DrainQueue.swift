@@ -78,9 +78,33 @@ final class DrainQueue: Sendable {
 
     /// Queues a file that has something buffered, and starts workers where there is enough to do.
     func add(_ node: Node, _ content: FileContent, of volume: Volume) {
+        enqueue(node, content, of: volume)
+        pump()
+    }
+
+    /// Queues a file without starting anybody: also from a worker.
+    func enqueue(_ node: Node, _ content: FileContent, of volume: Volume) {
         state.withLock {
             $0.waiting.append(Waiting(volume: volume, node: node, content: content))
         }
+    }
+
+    /// Takes the files out of the queue that a commit has folded: little written files would
+    /// otherwise wait, and stay in memory, until much is written.
+    func trim() {
+        let waiting = state.withLock { state -> [Waiting] in
+            // Counted as a job, so that nobody takes the queue for empty.
+            state.running += 1
+            defer { (state.waiting, state.head) = ([], 0) }
+            return Array(state.waiting[state.head...])
+        }
+        let left = waiting.filter { $0.content.staysQueued() }
+        state.withLock { state in
+            state.waiting = left + state.waiting[state.head...]
+            state.head = 0
+            state.running -= 1
+        }
+        state.broadcast()
         pump()
     }
 

@@ -44,7 +44,8 @@ final class FileContent: Sendable {
         var committed: Committed
         /// Ranges in which pieces were laid since the last commit, on an unchanged key.
         var piecedRanges: [Range<UInt64>] = []
-        /// A commit has failed: the next one says everything about the pieces.
+        /// The next commit says everything about the pieces: a commit has failed, or those that the
+        /// last one knew were folded.
         var mustRestate = false
         /// Where the last read ended: the sign of a sequential reader; and up to where was fetched
         /// ahead of it.
@@ -67,8 +68,11 @@ final class FileContent: Sendable {
     }
 
     let state: ConditionMutex<State>
+    /// Knows how much is buffered.
+    private let drains: DrainQueue
 
-    init(image: InodeImage, pieces: [ExtentChange.Piece]) {
+    init(image: InodeImage, pieces: [ExtentChange.Piece], drains: DrainQueue) {
+        self.drains = drains
         let key: ContentKey =
             switch image.content {
             case .chunk, .recipe: image.content
@@ -77,10 +81,34 @@ final class FileContent: Sendable {
         state = ConditionMutex(
             State(
                 size: image.size,
-                stored: StoredContent(key: key, size: image.size, pieces: pieces),
+                stored: StoredContent(
+                    key: key, size: image.size, pieces: pieces,
+                    keyAllocatedBytes: pieces.isEmpty ? image.allocatedBytes : nil),
                 committed: Committed(
                     key: key, size: image.size, allocatedBytes: image.allocatedBytes,
                     hasPieces: !pieces.isEmpty)))
+    }
+
+    /// A file that ended takes with it what was buffered.
+    deinit {
+        drains.account(-state.withLock { $0.accounted })
+    }
+
+    /// Forgets what is buffered of a file that has ended.
+    /// - Returns: by how much the buffered memory has changed, in bytes.
+    func discard() -> Int {
+        state.withLock { state in
+            state.active.removeAll()
+            return state.account()
+        }
+    }
+
+    /// Whether its place in the queue is still of use; else it has none any more.
+    func staysQueued() -> Bool {
+        state.withLock { state in
+            state.isQueued = !state.active.isEmpty
+            return state.isQueued
+        }
     }
 
     /// What a fold begins with.
@@ -121,6 +149,8 @@ final class FileContent: Sendable {
     func endFold(_ stored: StoredContent, foldedSize: UInt64) -> Int {
         defer { state.broadcast() }
         return state.withLock { state in
+            // A key that comes back to what it was has lost its pieces all the same.
+            if !state.stored.pieces.isEmpty, stored.pieces.isEmpty { state.mustRestate = true }
             state.stored = stored
             if let frozen = state.frozen, foldedSize < frozen.fileBytes {
                 frozen.ranges.discard(below: foldedSize)

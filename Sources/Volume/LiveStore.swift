@@ -67,9 +67,9 @@ public final class LiveStore: Sendable {
         open.withLock { $0 = volumes }
         let drains = drains
         space.setBuffered { drains.bufferedBytes }
-        committer.setWork { [weak self] () throws(FileError) in
+        committer.setWork { [weak self] (withCheckpoint) throws(FileError) in
             guard let self else { throw .readOnly }
-            try self.performCommit()
+            try self.performCommit(withCheckpoint: withCheckpoint)
         }
         if !store.isReadOnly, !options.isReadOnly { try startTicker() }
     }
@@ -119,12 +119,17 @@ public final class LiveStore: Sendable {
     /// Makes everything received so far durable.
     public func commit() throws(FileError) { try committer.commit() }
 
+    /// Makes everything received so far durable and writes new trees and roots, so that recovery
+    /// needs no earlier commit; where nothing changed since the last checkpoint, nothing is written.
+    /// Operations go on meanwhile.
+    public func checkpoint() throws(FileError) { try committer.commit(checkpoint: true) }
+
     // MARK: commits
 
     /// One commit of all volumes; on the committer's terms: never two at a time.
-    private func performCommit() throws(FileError) {
+    private func performCommit(withCheckpoint: Bool) throws(FileError) {
         try commitVolumes(isLast: false, foldsAll: false)
-        if isCheckpointDue { try checkpointVolumes(isLast: false) }
+        if withCheckpoint || isCheckpointDue { try checkpointVolumes(isLast: false) }
     }
 
     private func commitVolumes(isLast: Bool, foldsAll: Bool) throws(FileError) {
@@ -141,6 +146,10 @@ public final class LiveStore: Sendable {
             sections.append((volume, cut, volume.section(of: cut, foldsAll: foldsAll)))
         }
         guard !sections.isEmpty else { return }
+        if let failure = sections.lazy.compactMap(\.section.failure).first {
+            for (volume, cut, section) in sections { volume.reinstate(cut, section) }
+            throw failure
+        }
         let draft = CommitDraft(
             volumes: sections.map(\.section.changes), time: Volume.now())
         do throws(StoreError) {
@@ -150,6 +159,7 @@ public final class LiveStore: Sendable {
             throw sections[0].volume.fileError(error)
         }
         for (volume, cut, section) in sections { volume.settle(cut, section) }
+        drains.trim()
     }
 
     // MARK: checkpoints
@@ -228,10 +238,12 @@ public final class LiveStore: Sendable {
     /// Ends the use: what was received is committed, a checkpoint is written where something changed
     /// since the last one, and the store is closed. Nobody may use the volumes any more. Idempotent.
     public func close() throws(FileError) {
-        guard !clock.withLock({ state in
-            defer { state.hasEnded = true }
-            return state.hasEnded
-        }) else { return }
+        guard
+            !clock.withLock({ state in
+                defer { state.hasEnded = true }
+                return state.hasEnded
+            })
+        else { return }
         stopTicker()
         var failure: FileError?
         if !store.isReadOnly, !options.isReadOnly {

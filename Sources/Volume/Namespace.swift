@@ -17,7 +17,8 @@ struct Namespace {
     var gone: [UInt64] = []
     /// Inodes that ended, and which the index still has.
     var unappliedGone: Set<UInt64> = []
-    /// Raised when something clean is forgotten: what was read before may be older than the index.
+    /// Raised when something clean is forgotten, and with each commit: what was read from the index
+    /// before may be older than what it has now.
     var forgettings: UInt64 = 0
     /// The next inode number.
     var nextInode: UInt64
@@ -29,6 +30,8 @@ struct Namespace {
     /// With how many idle ones some are forgotten.
     var idleLimit = Namespace.idleNodesMax + Namespace.idleLotNodes
     var inodeCount: UInt64
+    /// Names that came into memory since the clean ones were last forgotten.
+    var namesAdded = 0
     /// Changed since the last checkpoint: what the trees have to be told.
     var changed = ChangedSet()
     /// Set by the first failure after which nothing is written any more.
@@ -63,6 +66,7 @@ struct Namespace {
         if cache.entries[name]?.generation != generation {
             dirtyNames.append((directory, name))
             cache.dirtyCount += 1
+            namesAdded += 1
         }
         cache.set(name, dentry)
     }
@@ -101,8 +105,10 @@ struct Namespace {
         // In lots: whoever loads something meanwhile has to begin again after each.
         if idle.count - idleHead > idleLimit {
             forgetIdle(downTo: Namespace.idleNodesMax)
-            // Those that are left are dirty: not to be looked at again for each that is added.
-            idleLimit = max(idle.count - idleHead, Namespace.idleNodesMax) + Namespace.idleLotNodes
+            // Those that are left are dirty: the more there are, the less often they are looked at
+            // again, so that looking costs a bounded number of visits for each node.
+            let left = max(idle.count - idleHead, Namespace.idleNodesMax)
+            idleLimit = left + max(Namespace.idleLotNodes, left / 4)
         }
     }
 
@@ -130,6 +136,16 @@ struct Namespace {
             }
             nodes[inode] = nil
             node.isIdleListed = false
+        }
+    }
+
+    /// Forgets the names that are in the index as well, when more than `limit` have come.
+    mutating func boundNames(_ limit: Int) {
+        guard namesAdded > limit else { return }
+        namesAdded = 0
+        forgettings += 1
+        for node in nodes.values {
+            node.directory?.forgetClean(appliedGeneration: appliedGeneration)
         }
     }
 

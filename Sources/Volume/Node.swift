@@ -13,6 +13,10 @@ final class Node: @unchecked Sendable {
     var lookups: UInt64 = 0
     /// The generation of the last change; 0: as in the index when loaded.
     var generation: UInt64 = 0
+    /// The generation in which it was last given a name by renaming or linking, and the last one of
+    /// which a commit holds all its content.
+    var movedGeneration: UInt64 = 0
+    var heldGeneration: UInt64 = 0
     /// Names, of directories.
     let directory: DirectoryCache?
     /// Of regular files; made at first use.

@@ -38,9 +38,8 @@ enum Pieces {
 }
 
 extension Volume {
-    /// What is committed as pieces: files of at least so many bytes, of which so few changed, with
-    /// so few pieces in all. Everything else is folded at once.
-    private static let piecedFileBytesMin: UInt64 = 512 << 10
+    /// What is committed as pieces: files of at least `VolumeOptions.piecedFileBytesMin`, of which so
+    /// little changed, with so few pieces in all. Everything else is folded at once.
     private static let piecedChangeBytesMax: UInt64 = 256 << 10
     private static let piecedRangesMax = 64
     private static let piecesMax = 1024
@@ -53,7 +52,7 @@ extension Volume {
     ) throws(FileError) -> StoredContent? {
         let (frozen, stored) = (beginning.frozen, beginning.stored)
         guard case .recipe = stored.key, frozen.fileBytes == stored.size,
-            stored.size >= Volume.piecedFileBytesMin
+            stored.size >= options.piecedFileBytesMin
         else { return nil }
         let patches = frozen.patches
         let changed = patches.reduce(0) { $0 + UInt64($1.range.count) }

@@ -78,8 +78,9 @@ private func posixError(_ error: StoreError) -> FileError {
     case .backend(.readOnly): .readOnly
     case .pack(.backend(.noSpace, pack: _)): .noSpace
     case .index(.noSpace): .noSpace
-    case .notAStore, .exists, .pack, .backend, .index, .indexDamaged, .noCommit, .hashing,
-        .superChunk, .threads, .commitTooLong:
+    case .commitTooLong, .notAStore, .exists, .pack, .backend, .index, .indexDamaged, .noCommit,
+        .hashing,
+        .superChunk, .threads:
         .io
     }
 }

@@ -61,7 +61,7 @@ extension Volume {
             if let bytes = set[AccessList.accessName], var list = AccessList(bytes) {
                 list.setPermissions(permissions & 0o777)
                 var changed = set
-                changed[AccessList.accessName] = list.encoded
+                try changed.put(AccessList.accessName, list.encoded)
                 newStorage = try stored(changed)
             }
             let isDone = try withNode(inode) { (space, node) throws(FileError) -> Bool in

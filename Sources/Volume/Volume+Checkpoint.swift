@@ -27,8 +27,12 @@ extension Volume {
         }
         for inode in inodes {
             do throws(FileError) {
-                let (node, _) = try content(of: inode)
-                namespace.withLock { $0.markDirty(node) }
+                let (_, content) = try content(of: inode)
+                try withNode(inode) { (space, node) throws(FileError) in
+                    // Forgotten and read again in between, it has no content yet.
+                    if node.content == nil { node.content = content }
+                    space.markDirty(node)
+                }
             } catch {
                 // Ended, and not committed yet.
                 guard error == .stale else { throw error }
@@ -59,35 +63,41 @@ extension Volume {
             volumeID: volumeID, volumeName: name, epoch: 0, sequence: 0,
             nextInode: isLast ? next : reserved)
         changes.root = root
-        changes.inodes = directories.map { .put($0) }
         changes.extents = try unfoldedPieces()
+        changes.inodes = directories.map { .put($0) }
         return VolumeCheckpoint(
             changes: changes, directories: directories.map { ($0.inode, $0.content) })
     }
 
-    /// The pieces that are left when all was folded: of files whose old content cannot be read. They
-    /// stay on top of the new root.
+    /// Pieces that could not be folded, for damage beside them: the trees know of none, so the
+    /// checkpoint's commit repeats them.
     private func unfoldedPieces() throws(FileError) -> [ExtentChange] {
-        var pieces: [UInt64: [ExtentChange.Piece]] = [:]
+        var extents: [ExtentChange] = []
         var failure: FormatError?
         try scanIndex(prefix: NamespaceKey.prefix(.piece, number)) { key, value in
             guard let (inode, offset) = NamespaceKey.pair(key) else { return true }
             do throws(FormatError) {
-                pieces[inode, default: []].append(try PieceRecord(value).piece(at: offset))
+                let piece = try PieceRecord(value).piece(at: offset)
+                if extents.last?.inode == inode {
+                    extents[extents.count - 1].pieces.append(piece)
+                } else {
+                    let all = 0..<ExtentChange.endOfFile
+                    extents.append(ExtentChange(inode: inode, range: all, pieces: [piece]))
+                }
             } catch {
                 failure = error
             }
             return failure == nil
         }
         if let failure { throw fileError(.indexDamaged(failure)) }
-        return pieces.sorted { $0.key < $1.key }.map {
-            ExtentChange(inode: $0.key, range: 0..<ExtentChange.endOfFile, pieces: $0.value)
-        }
+        return extents
     }
 
     /// The checkpoint is durable.
     func settle(_ checkpoint: VolumeCheckpoint) {
         namespace.withLock { space in
+            // Images read before this commit name trees that it lets go.
+            space.forgettings += 1
             for (inode, content) in checkpoint.directories {
                 space.nodes[inode]?.image.content = content
             }
@@ -104,6 +114,8 @@ extension Volume {
             if let inode = NamespaceKey.inodeNumber(key) { inodes.append(inode) }
             return true
         }
+        // The index's statistics, which the count began with, know nothing of these.
+        namespace.withLock { $0.inodeCount += UInt64(inodes.count) }
         for inode in inodes {
             try withNode(inode) { (space, node) throws(FileError) in
                 if node.image.linkCount == 0, node.lookups == 0 { space.end(node) }

@@ -38,6 +38,10 @@ struct VolumeSection {
     var changes: VolumeChanges
     /// What the commit before said of the files' contents.
     var before: [(content: FileContent, committed: FileContent.Committed)] = []
+    /// Files whose content the commit does not hold as of the cut.
+    var unheld: Set<UInt64> = []
+    /// Why there must be no such commit: a file was renamed or linked whose content cannot be stored.
+    var failure: FileError?
 }
 
 extension Volume {
@@ -116,7 +120,12 @@ extension Volume {
         let results = captured.withLock { $0 }
         for (index, entry) in cut.inodes.enumerated() {
             if let result = results[index] {
-                if let before = result.before { section.before.append(before) }
+                if let before = result.before {
+                    section.before.append(before)
+                } else {
+                    section.unheld.insert(result.image.inode)
+                }
+                if let failure = result.failure { section.failure = failure }
                 changes.inodes.append(.put(result.image))
                 changes.extents.append(contentsOf: result.extents)
             } else {
@@ -132,12 +141,16 @@ extension Volume {
     private struct Captured: Sendable {
         var image: InodeImage
         var extents: [ExtentChange] = []
+        /// nil where the content could not be stored.
         var before: (content: FileContent, committed: FileContent.Committed)?
+        /// Why the commit must not be.
+        var failure: FileError?
     }
 
     /// Folds a file and gives its image: names and owner as of the cut, content, size and times as
     /// of now.
     private func capture(_ node: Node, _ atCut: InodeImage, foldsAll: Bool) -> Captured {
+        // Whoever is asked to capture has content.
         guard let content = namespace.withLock({ _ in node.content }) else {
             return Captured(image: atCut)
         }
@@ -222,7 +235,8 @@ extension Volume {
             let ranges = state.piecedRanges
             let restates = state.mustRestate
             state.piecedRanges = []
-            state.mustRestate = false
+            // Folded once more meanwhile: the next commit has to say so.
+            state.mustRestate = state.stored.pieces != stored.pieces
             var captured = Captured(image: image, before: (content, before))
             guard restates || before.hasPieces || !stored.pieces.isEmpty else { return captured }
             if restates || before.key != stored.key || stored.pieces.isEmpty {
@@ -241,7 +255,9 @@ extension Volume {
     }
 
     /// What was written cannot be stored now: the commit keeps the content that the last one had,
-    /// and the file stays dirty.
+    /// and the file stays dirty. Only that a file that was renamed or linked since must not come
+    /// without its content (DESIGN 3.3): then there is no commit, unless the reason is damage, which
+    /// would stay.
     private func keepCommitted(
         _ node: Node, _ content: FileContent, _ atCut: InodeImage, _ failure: FileError
     ) -> Captured {
@@ -252,8 +268,11 @@ extension Volume {
             image.size = state.committed.size
             image.allocatedBytes = state.committed.allocatedBytes
         }
-        namespace.withLock { $0.markDirty(node) }
-        return Captured(image: image)
+        let isMoved = namespace.withLock { space in
+            space.markDirty(node)
+            return node.movedGeneration > node.heldGeneration
+        }
+        return Captured(image: image, failure: isMoved && failure != .damaged ? failure : nil)
     }
 
     /// Nothing was changed in the generation: there is nothing to wait for.
@@ -268,7 +287,13 @@ extension Volume {
         namespace.withLock { space in
             space.appliedGeneration = max(space.appliedGeneration, cut.generation)
             space.inodesReserved = max(space.inodesReserved, cut.inodesReserved)
+            // Who has read the index before this commit, and not looked at the memory since, must
+            // not bring back what the memory is now allowed to forget.
+            space.forgettings += 1
             for inode in cut.gone { space.unappliedGone.remove(inode) }
+            for (node, _) in cut.inodes where !section.unheld.contains(node.inode) {
+                node.heldGeneration = cut.generation
+            }
             for (directory, name, _) in cut.names {
                 guard let cache = directory.directory else { continue }
                 cache.dirtyCount -= 1
@@ -279,6 +304,7 @@ extension Volume {
                 cache.remove(name)
             }
             space.changed.add(section.changes)
+            space.boundNames(options.nodesMax)
         }
     }
 

@@ -42,7 +42,6 @@ extension Volume {
         let bytes = set.encoded()
         if bytes.isEmpty { return .none }
         if bytes.count <= DiskFormat.inlineAttributeBytesMax { return .inline(bytes) }
-        guard bytes.count <= DiskFormat.attributeBytesMax else { throw .noSpace }
         do throws(StoreError) {
             let name = try bytes.borrowing { (raw) throws(StoreError) in
                 try store.put(raw, domain: .data)
@@ -98,11 +97,11 @@ extension Volume {
             case .replaceOnly where set[name] == nil: throw .noAttribute
             default: break
             }
-            set[name] = value
+            try set.put(name, value)
             if name == AccessList.accessName {
                 guard let list = AccessList(value) else { throw .invalid }
                 image.mode = image.mode & ~0o777 | list.permissions
-                if list.isMinimal { set[name] = nil }
+                if list.isMinimal { set.remove(name) }
                 if clearsSetGroup { image.mode &= ~0o2000 }
             }
             if name == AccessList.defaultName {
@@ -120,7 +119,7 @@ extension Volume {
         guard !name.starts(with: Volume.virtualPrefix) else { throw .notPermitted }
         try change(inode) { (set, _) throws(FileError) in
             guard set[name] != nil else { throw .noAttribute }
-            set[name] = nil
+            set.remove(name)
         }
     }
 
@@ -166,11 +165,22 @@ extension Volume {
         case "key":
             let kind = try withNode(inode) { (_, node) throws(FileError) in node.kind }
             guard kind == .regular else { throw .noAttribute }
-            let (node, content) = try content(of: inode)
-            return Array(Volume.keyText(try fold(node, content).key).utf8)
+            return Array(Volume.keyText(try foldedKey(of: inode)).utf8)
         default:
             throw .noAttribute
         }
+    }
+
+    /// The key of the whole content; pieces are folded too.
+    private func foldedKey(of inode: InodeNumber) throws(FileError) -> ContentKey {
+        let (node, content) = try content(of: inode)
+        let stored = try fold(node, content)
+        guard !stored.pieces.isEmpty else { return stored.key }
+        try checkWritable()
+        let result = try fold(content.beginFoldOfPieces(), content, mode: .complete)
+        noteAllocation(node, content, result)
+        namespace.withLock { $0.markDirty(node) }
+        return result.content.key
     }
 
     static func keyText(_ key: ContentKey) -> String {
@@ -179,6 +189,18 @@ extension Volume {
         case .chunk(let name): "chunk:\(name.hexadecimal)"
         case .recipe(let node): "recipe:\(node.name.hexadecimal)"
         case .directory(let node): "tree:\(node.name.hexadecimal)"
+        }
+    }
+}
+
+extension AttributeSet {
+    /// Sets an attribute whose name is one; `noSpace` where all of them together become too long.
+    mutating func put(_ name: [UInt8], _ value: [UInt8]) throws(FileError) {
+        guard AttributeSet.isAcceptable(name) else { throw .invalid }
+        do throws(FormatError) {
+            try set(name, to: value)
+        } catch {
+            throw .noSpace
         }
     }
 }

@@ -16,7 +16,8 @@ extension Volume {
             default: throw .invalid
             }
             if let content = node.content { return (node, content) }
-            let content = FileContent(image: node.image, pieces: node.storedPieces)
+            let content = FileContent(
+                image: node.image, pieces: node.storedPieces, drains: drains)
             node.content = content
             return (node, content)
         }
@@ -24,11 +25,22 @@ extension Volume {
 
     /// A worker's turn for a file: folds what is buffered, of a long stream only what is decided.
     func drain(_ node: Node, _ content: FileContent) throws(FileError) {
+        let isEnded = namespace.withLock { space in
+            node.image.linkCount == 0 && space.nodes[node.inode] !== node
+        }
+        if isEnded { return drains.account(content.discard()) }
         let isLong = content.state.withLock { state in
             state.isQueued = false
             return state.active.byteCount > DrainQueue.fileBytesMax / 2
         }
         try fold(node, content, mode: isLong ? .upToDecidedCut : .complete)
+        // The end of a stream, of which the writer may not say more for long.
+        let isLeft = content.state.withLock { state in
+            guard !state.isQueued, !state.active.isEmpty else { return false }
+            state.isQueued = true
+            return true
+        }
+        if isLeft { drains.enqueue(node, content, of: self) }
     }
 
     /// Folds all that is buffered, so that `stored` is the whole content as of some instant during

@@ -62,16 +62,17 @@ extension Volume {
         }
         // Counted first: once the kernel has the entry, the node must be there.
         let attributes = try withName(listed.name, in: directory, loadsNode: true) {
-            (space, _, dentry, node) throws(FileError) -> FileAttributes? in
-            guard let node, dentry.inode == listed.inode else { return nil }
+            (space, _, _, node) throws(FileError) -> FileAttributes? in
+            guard let node else { return nil }
             space.addLookup(node)
             return node.attributes
         }
+        // Gone since it was listed; or another inode's name by now, which is then the one to tell.
         guard let attributes else { return true }
         let isTaken = listed.name.withUnsafeBytes {
-            emit($0, listed.inode, kind, listed.cookie, attributes)
+            emit($0, attributes.inode, attributes.kind, listed.cookie, attributes)
         }
-        if !isTaken { forget(listed.inode, count: 1) }
+        if !isTaken { forget(attributes.inode, count: 1) }
         return isTaken
     }
 
@@ -79,20 +80,21 @@ extension Volume {
     private func nextNames(
         of inode: UInt64, after cookie: UInt64
     ) throws(FileError) -> (names: [Listed], isLast: Bool) {
+        var position = cookie
         while true {
             let (isComplete, forgettings) = try withNode(inode) {
                 (space, node) throws(FileError) -> (Bool, UInt64) in
                 guard let cache = node.directory else { throw .notDirectory }
                 return (cache.isComplete, space.forgettings)
             }
-            let stored = isComplete ? [] : try storedNames(of: inode, after: cookie)
+            let stored = isComplete ? [] : try storedNames(of: inode, after: position)
             let isLastStored = isComplete || stored.count < Volume.listingBatchMax
             let merged = namespace.withLock { space -> [Listed]? in
                 guard let cache = space.nodes[inode]?.directory,
                     space.forgettings == forgettings, cache.isComplete || !isComplete
                 else { return nil }
                 let end = isLastStored ? UInt64.max : stored[stored.count - 1].cookie
-                return merge(stored, cache, after: cookie, through: end)
+                return merge(stored, cache, after: position, through: end)
             }
             guard let merged else { continue }
             // More than a batch from memory alone: the rest comes with the next call.
@@ -100,7 +102,8 @@ extension Volume {
                 return (Array(merged.prefix(2 * Volume.listingBatchMax)), false)
             }
             if merged.isEmpty, !isLastStored {
-                return try nextNames(of: inode, after: stored[stored.count - 1].cookie)
+                position = stored[stored.count - 1].cookie
+                continue
             }
             return (merged, isLastStored)
         }

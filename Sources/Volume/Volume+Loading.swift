@@ -156,6 +156,8 @@ extension Volume {
                 let loaded = try loadName(name, in: parent)
                 namespace.withLock { space in
                     guard space.forgettings == forgettings else { return }
+                    space.namesAdded += 1
+                    space.boundNames(options.nodesMax)
                     if let node = loaded.node { insert(node, into: &space) }
                     guard let cache = space.nodes[parent]?.directory, cache.entries[name] == nil
                     else { return }

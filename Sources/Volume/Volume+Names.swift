@@ -86,18 +86,18 @@ extension Volume {
         let name = try checkName(name)
         while true {
             let inheritance = try inheritance(of: parent)
-            let start = inheritance.made(mode: mode, umask: caller.umask)
+            let start = try inheritance.made(mode: mode, umask: caller.umask)
             let attributes = try stored(start.attributes)
             let made = try withName(name, in: parent, loadsNode: false) {
                 (space, directory, dentry, _) throws(FileError) -> FileAttributes? in
                 guard !dentry.isPresent else { throw .exists }
                 guard directory.image.linkCount > 0 else { throw .noEntry }
+                guard space.nextInode < DiskFormat.inodeLimit else { throw .noSpace }
                 guard space.nextInode < space.inodesReserved,
                     inheritance.storage == directory.image.attributes
                 else { return nil }
                 let cookie = try freeCookie(for: name, dentry, in: directory)
                 let inode = space.nextInode
-                guard inode < DiskFormat.inodeLimit else { throw .noSpace }
                 space.nextInode += 1
                 var image = newImage(
                     inode, mode: mode & 0o170000 | start.permissions, in: directory,

@@ -63,7 +63,8 @@ extension Volume {
                 let wanted = min(state.size, range.upperBound + Volume.readAheadBytes)
                 let from = max(state.fetchedEnd, range.upperBound)
                 // In big steps, so that most reads ask for nothing.
-                if wanted > from, wanted - from >= Volume.readAheadBytes / 2 || wanted == state.size {
+                if wanted > from, wanted - from >= Volume.readAheadBytes / 2 || wanted == state.size
+                {
                     plan.ahead = from..<wanted
                     state.fetchedEnd = wanted
                 }
@@ -138,7 +139,6 @@ extension Volume {
         }
     }
 }
-
 
 /// How one layer covers another.
 enum Layers {

@@ -27,12 +27,16 @@ extension Volume {
         guard !flags.isSuperset(of: [.noReplace, .exchange]) else { throw .invalid }
         while true {
             // Loads both names; what is loaded first may be forgotten meanwhile: then again.
-            try withName(name, in: parent, loadsNode: true) { _, _, dentry, _ throws(FileError) in
+            let moved = try withName(name, in: parent, loadsNode: true) {
+                (_, _, dentry, _) throws(FileError) -> UInt64 in
                 guard dentry.isPresent else { throw .noEntry }
+                return dentry.inode
             }
             let replacedDirectory = try withName(newName, in: newParent, loadsNode: true) {
                 (_, _, _, node) throws(FileError) -> UInt64? in
-                guard let cache = node?.directory, !flags.contains(.exchange) else { return nil }
+                guard let cache = node?.directory, !flags.contains(.exchange),
+                    node?.inode != moved
+                else { return nil }
                 guard cache.presentCount == 0 else {
                     return flags.contains(.noReplace) ? nil : node?.inode
                 }
@@ -45,8 +49,9 @@ extension Volume {
                 guard let from = try place(name, in: parent, &space),
                     let to = try place(newName, in: newParent, &space)
                 else { return false }
-                if let cache = to.node?.directory, !flags.contains(.exchange),
-                    !flags.contains(.noReplace), cache.presentCount == 0, !cache.isComplete
+                if let cache = to.node?.directory, to.node !== from.node,
+                    !flags.contains(.exchange), !flags.contains(.noReplace),
+                    cache.presentCount == 0, !cache.isComplete
                 {
                     return false
                 }
@@ -107,9 +112,12 @@ extension Volume {
                 throw .notDirectory
             }
         }
-        let cookie = try to.dentry.isPresent
+        let cookie =
+            try to.dentry.isPresent
             ? to.dentry.cookie : freeCookie(for: to.name, to.dentry, in: to.directory)
-        if let replaced = to.node { dropLink(of: replaced, from: to.directory, at: now, in: &space) }
+        if let replaced = to.node {
+            dropLink(of: replaced, from: to.directory, at: now, in: &space)
+        }
         space.setName(
             from.name, in: from.directory, Dentry(inode: 0, kind: 0, cookie: from.dentry.cookie))
         assign(moved, to, cookie: cookie, in: &space)
@@ -135,6 +143,7 @@ extension Volume {
             to.image.linkCount += 1
         }
         moved.image.changeTime = now
+        moved.movedGeneration = space.generation
         space.markDirty(moved)
         touch(from, at: now, in: &space)
         touch(to, at: now, in: &space)
@@ -156,6 +165,7 @@ extension Volume {
                 guard let node = space.nodes[inode] else { return nil }
                 guard node.image.linkCount > 0 else { throw .noEntry }
                 guard node.image.linkCount < UInt64(UInt32.max) else { throw .tooManyLinks }
+                let cookie = try freeCookie(for: name, dentry, in: directory)
                 if !node.image.isLinked {
                     guard let first, let home = space.nodes[first.parent],
                         let known = home.directory?.entries[first.name],
@@ -167,10 +177,10 @@ extension Volume {
                     node.image.parent = nil
                     node.cookie = 0
                 }
-                let cookie = try freeCookie(for: name, dentry, in: directory)
                 let now = Volume.now()
                 node.image.linkCount += 1
                 node.image.changeTime = now
+                node.movedGeneration = space.generation
                 space.markDirty(node)
                 space.setName(
                     name, in: directory,

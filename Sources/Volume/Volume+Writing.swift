@@ -260,15 +260,22 @@ extension Volume {
     private func copyKey(
         of source: Node, _ content: FileContent, to target: InodeNumber, size: UInt64
     ) throws(FileError) -> Bool {
-        let stored = try fold(source, content)
+        var stored = try fold(source, content)
+        if !stored.pieces.isEmpty {
+            // A key says nothing of them.
+            let result = try fold(content.beginFoldOfPieces(), content, mode: .complete)
+            noteAllocation(source, content, result)
+            stored = result.content
+        }
         guard stored.pieces.isEmpty, stored.size == size else { return false }
         let (node, into) = try self.content(of: target)
         let allocated = namespace.withLock { _ in
             source.allocatedIsStale ? nil : source.image.allocatedBytes
         }
-        return into.state.withLock { state in
-            guard !state.isFolding, state.size <= size else { return false }
+        return into.state.wait(until: { !$0.isFolding }) { state in
+            guard state.size <= size else { return false }
             state.active.removeAll()
+            state.mustRestate = state.mustRestate || !state.stored.pieces.isEmpty
             state.stored = stored
             state.size = size
             state.cursor = nil

@@ -129,8 +129,11 @@ public struct VolumeOptions: Sendable {
     public var skipsDirectoryAccessTimes = false
     /// Most bytes written and not yet turned into chunks, of all files of the store together.
     public var dirtyBytesMax = 128 << 20
-    /// Nodes kept in memory before the kernel is asked to let go of some.
+    /// Nodes kept in memory before the kernel is asked to let go of some; and how many names come
+    /// into memory before those that are in the index are let go.
     public var nodesMax = 400_000
+    /// Changes of shorter files are folded at each commit; in bytes. Only tests need another one.
+    var piecedFileBytesMin: UInt64 = 512 << 10
 
     public init() {}
 }

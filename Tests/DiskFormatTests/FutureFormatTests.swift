@@ -66,6 +66,8 @@ final class FutureFormatTests: XCTestCase {
             (88, [3]), (89, [0]), (90, [2]), (91, [0]), (91, [3]), (92, [0, 0, 0, 0]),
             (96, [1, 0, 0, 0]), (100, [0, 0, 0, 0]), (128, [0, 0, 0, 0]), (132, [0, 0, 0, 0]),
             (136, [0, 0, 0, 0, 0, 0, 0, 1]), (144, [2]), (146, [3, 0]), (148, [1]),
+            (160, [0x00, 0xca, 0x9a, 0x3b]), (160, [0xff, 0xff, 0xff, 0xff]), (164, [1]),
+            (2000, [0x80]), (4091, [1]),
         ]
         for (offset, change) in refused {
             XCTAssertThrowsError(
@@ -92,8 +94,33 @@ final class FutureFormatTests: XCTestCase {
             XCTAssertEqual(read.recordBytes, header.recordBytes)
         }
         header.flags = [.metadata]
-        try header.encoded(key: key, offset: 8).withUnsafeBytes { raw in
-            XCTAssertThrowsError(try RecordHeader(raw, key: key, offset: 8))
+        assertNewer(header.encoded(key: key, offset: 8), key, kind: 77)
+    }
+
+    /// A known kind in a form that this version does not know: encrypted, or compressed by another
+    /// codec.
+    func testUnknownFormsOfKnownRecords() throws {
+        let key = RecordHeader.Key(
+            secret: Samples.packHeader.parameters.secret, pack: Samples.packHeader.id)
+        for (offset, value) in [(5, 8), (6, 2), (7, 2), (18, 1), (19, 1), (20, 1)] as [(Int, UInt8)]
+        {
+            var bytes = Samples.recordHeader.encoded(key: key, offset: 8)
+            bytes[offset] |= value
+            let checksum = bytes.withUnsafeBytes { key.checksum(offset: 8, $0) }
+            for index in 0..<4 { bytes[44 + index] = UInt8(checksum >> (8 * index) & 0xff) }
+            assertNewer(bytes, key, kind: 1, "byte \(offset)")
+        }
+    }
+
+    private func assertNewer(
+        _ bytes: [UInt8], _ key: RecordHeader.Key, kind: UInt8, _ what: String = "",
+        line: UInt = #line
+    ) {
+        XCTAssertThrowsError(
+            try bytes.withUnsafeBytes { try RecordHeader($0, key: key, offset: 8) }, what,
+            line: line
+        ) {
+            XCTAssertEqual($0 as? FormatError, .newerRecord(kind), what, line: line)
         }
     }
 
@@ -116,7 +143,9 @@ final class FutureFormatTests: XCTestCase {
         XCTAssertEqual(try commit(known + optional), Samples.commit)
         let two = optional + section(tag: 100, flags: 1, [])
         XCTAssertEqual(try commit(known + two), Samples.commit)
-        XCTAssertThrowsError(try commit(known + section(tag: 99, flags: 0, [1, 2, 3])))
+        XCTAssertThrowsError(try commit(known + section(tag: 99, flags: 0, [1, 2, 3]))) {
+            XCTAssertEqual($0 as? FormatError, .newerRecord(2))
+        }
         XCTAssertThrowsError(try commit(known + section(tag: 99, flags: 3, [1, 2, 3])))
         XCTAssertThrowsError(try commit(known + optional + optional), "a tag twice")
         XCTAssertThrowsError(try commit(optional), "no head")

@@ -152,24 +152,4 @@ final class NameRulesTests: XCTestCase {
         }
         XCTAssertNil(HashAlgorithm(label: "md5"))
     }
-
-    func testAttributeSets() {
-        var set = AttributeSet()
-        for name in ["user.b", "user.a", "user.c", "user.b"] {
-            set[Array(name.utf8)] = Array(("value of " + name).utf8)
-        }
-        XCTAssertEqual(
-            set.attributes.map { String(decoding: $0.name, as: UTF8.self) },
-            ["user.a", "user.b", "user.c"])
-        set[Array("user.a".utf8)] = nil
-        set[Array("user.x".utf8)] = nil
-        XCTAssertNil(set[Array("user.a".utf8)])
-        XCTAssertEqual(set[Array("user.c".utf8)], Array("value of user.c".utf8))
-        let refused: [[UInt8]] = [
-            [0, 0], [1, 0, 0], [1, 0x62, 0, 1, 0x61, 0], [1, 0x61, 0, 1, 0x61, 0], [2, 0x61],
-        ]
-        for bytes in refused {
-            XCTAssertThrowsError(try bytes.withUnsafeBytes { try AttributeSet($0) }, "\(bytes)")
-        }
-    }
 }

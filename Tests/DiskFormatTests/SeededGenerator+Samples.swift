@@ -79,8 +79,15 @@ extension SeededGenerator {
     }
 
     mutating func packTable() -> PackTable {
-        PackTable(
-            entries: list(1...6) { PackTable.Entry(offset: $0.word(), header: $0.recordHeader()) })
+        var offset = UInt64(PackHeader.byteCount)
+        let entries = list(1...6) { generator in
+            let header = generator.recordHeader()
+            // Damage may lie between two records.
+            offset += generator.coin() ? 0 : 8 * generator.word(bitsMax: 40)
+            defer { offset += header.recordBytes }
+            return PackTable.Entry(offset: offset, header: header)
+        }
+        return PackTable(entries: entries)
     }
 
     /// Up to four frames of up to five chunks.
@@ -108,7 +115,8 @@ extension SeededGenerator {
 extension SeededGenerator {
     mutating func attributeSet() -> AttributeSet {
         var set = AttributeSet()
-        for _ in 0..<1 + below(5) { set[entryName()] = bytes(below(40)) }
+        // No set of so few is too long.
+        for _ in 0..<1 + below(5) { try? set.set(entryName(), to: bytes(below(200))) }
         return set
     }
 
@@ -177,9 +185,11 @@ extension SeededGenerator {
         guard coin() else { return .inner(level: innerLevel(), innerEntries(withKeys: true)) }
         var entries: [DirectoryEntry] = []
         for name in sortedNames(1...6) {
+            var image = inodeImage()
+            image.isLinked = false
             let target: DirectoryEntry.Target =
                 coin()
-                ? .only(inodeImage())
+                ? .only(image)
                 : .linked(inode: inodeNumber(), kind: pick([1, 2, 6, 8, 10, 12]))
             entries.append(DirectoryEntry(name: name, collision: byte(), target: target))
         }
@@ -201,7 +211,8 @@ extension SeededGenerator {
         var root = RootImage(
             volumeID: uniqueID(), volumeName: objectName(), time: time(),
             nextInode: 2 + word(bitsMax: 47), directory: inodeImage(inode: 1, kind: 4),
-            linkedInodes: coin() ? nil : nodeReference(), orphans: list(0...3) { $0.inodeImage() })
+            linkedInodes: coin() ? nil : nodeReference(),
+            orphans: Set(list(0...3) { $0.inodeNumber() }).sorted().map { inodeImage(inode: $0) })
         root.statistics.files = word()
         root.statistics.directories = word()
         root.statistics.others = word()

@@ -175,6 +175,45 @@ final class FoldingTests: XCTestCase {
         try fold(&file, folder, mode: .complete, using: &generator)
     }
 
+    /// A chunk that ends with zeros was cut for what followed, which the writer may change still.
+    func testADecidedCutBehindZerosIsLookedAtAgain() throws {
+        var generator = SeededGenerator()
+        var parameters = ChunkerParameters.gear(meanBytes: 4096)
+        (parameters.minimumBytes, parameters.maximumBytes) = (4096, 4096)
+        parameters.zeroRunMinimumBytes = 64
+        let folder = Folder(
+            chunker: Chunker(parameters: parameters), store: try MemoryContentStore())
+        for zeroCount in [0, 40] {
+            var file = EditedFile()
+            file.write([UInt8](repeating: 1, count: 4096 - zeroCount), at: 0)
+            file.write([UInt8](repeating: 0, count: zeroCount), at: file.size)
+            file.write([UInt8](repeating: 1, count: 100), at: file.size)
+            try fold(&file, folder, mode: .upToDecidedCut, using: &generator)
+            XCTAssertEqual(file.stored.size, 4096)
+            XCTAssertEqual(file.stored.endsAtCut, zeroCount == 0)
+            file.write([UInt8](repeating: 0, count: 300), at: 4096)
+            try fold(&file, folder, mode: .upToDecidedCut, using: &generator)
+        }
+    }
+
+    /// What the caller has in patches need not be folded; what only the store has must be.
+    func testUndecidedBytesStayWithTheCallerWhereItHasThem() throws {
+        var generator = SeededGenerator()
+        let folder = Folder(
+            chunker: Chunker(parameters: .gear(meanBytes: 32768)), store: try MemoryContentStore())
+        var file = EditedFile()
+        file.write(generator.bytes(1000), at: 0)
+        try fold(&file, folder, mode: .upToDecidedCut, using: &generator)
+        XCTAssertEqual(file.stored, StoredContent(keyAllocatedBytes: 0))
+        try fold(&file, folder, mode: .complete, using: &generator)
+        file.write(generator.bytes(2000), at: 10)
+        try fold(&file, folder, mode: .upToDecidedCut, using: &generator)
+        XCTAssertEqual(file.stored.size, 10)
+        file.resize(9000)
+        try fold(&file, folder, mode: .upToDecidedCut, using: &generator)
+        XCTAssertEqual(file.stored.size, 9000, "a hole ends a chunk")
+    }
+
     /// A stream in batches of any size reads back nothing but what its chunks' ends hide.
     func testStreamsInBatchesGiveTheKeyOfTheBytes() throws {
         var generator = SeededGenerator()

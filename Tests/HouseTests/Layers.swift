@@ -18,7 +18,7 @@ enum Layers {
         ],
         ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking"],
-        ["Mount", "Control", "Server", "Repair"],
+        ["Mount", "Control", "Console", "Repair", "Server"],
         ["ashlar", "fsck"],
     ]
 

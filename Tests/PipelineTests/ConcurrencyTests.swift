@@ -12,6 +12,8 @@ final class ConcurrencyTests: XCTestCase {
     /// What the threads share.
     private struct Shared {
         var named: [ChunkName: [UInt8]] = [:]
+        /// By thread: how often it has put a chunk, read it, and handed its name over.
+        var turns = [0, 0, 0, 0]
         var isOver = false
         var failures: [String] = []
     }
@@ -36,15 +38,26 @@ final class ConcurrencyTests: XCTestCase {
                             shared.withLock { $0.failures.append("other bytes") }
                         }
                         store.prefetch([name])
-                        shared.withLock { $0.named[name] = bytes }
+                        shared.withLock { shared in
+                            shared.named[name] = bytes
+                            shared.turns[number] += 1
+                        }
+                        shared.broadcast()
                     } catch {
                         shared.withLock { $0.failures.append("\(error)") }
+                        return
                     }
                 }
             }
         }
         var owners: [UInt64: ChunkName] = [:]
         for round in 0..<60 {
+            // Between two checkpoints everybody gets to name what was put before: that is what a
+            // caller owes the store.
+            let begun = shared.withLock { $0.turns }
+            shared.wait { shared in
+                !shared.failures.isEmpty || zip(shared.turns, begun).allSatisfy { $0 > $1 }
+            }
             let named = shared.withLock { shared in
                 defer { shared.named = [:] }
                 return shared.named

@@ -124,11 +124,11 @@ final class CondemningTests: XCTestCase {
                 changes.nextInode = 3
                 changes.inodes = [.put(file(2, size: 2700, content: content))]
             })
-        XCTAssertEqual(try store.index.chunk(a)?.count, 2)
+        XCTAssertEqual(try store.index.chunk(a)?.count, 1)
         XCTAssertEqual(try store.index.chunk(b)?.count, 1)
         _ = try store.commit(store.draft { $0.inodes = [.gone(2)] })
         XCTAssertEqual(try store.index.chunk(recipe)?.count, 0)
-        XCTAssertEqual(try store.index.chunk(a)?.count, 2)
+        XCTAssertEqual(try store.index.chunk(a)?.count, 1)
         func checkpoint() throws {
             _ = try store.commit(store.draft(checkpoint: true) { $0.root = root })
         }
@@ -144,7 +144,51 @@ final class CondemningTests: XCTestCase {
         // Stored again it is there again, with its children.
         XCTAssertEqual(try store.put(node.encoded(), .recipe), recipe)
         _ = try store.commit(store.draft { _ in })
-        XCTAssertEqual(try store.index.chunk(a)?.count, 2)
+        XCTAssertEqual(try store.index.chunk(a)?.count, 1)
+        try store.close()
+    }
+
+    /// A dead recipe that is hit, and named behind the checkpoint, owns its children in an index that
+    /// is made anew too; and nothing of it is given up before two more checkpoints.
+    func testARebuildCountsWhatIsRevivedBehindTheCheckpoint() throws {
+        var random = seeded()
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        var store = try ChunkStore.open(backend, index: index, options: options())
+        let root = try XCTUnwrap(try store.volumes().first?.record.root)
+        let leaves = try (0..<3).map { _ in try store.put(random.bytes(900)) }
+        let leaf = try store.put(
+            RecipeNode.leaf(leaves.map { .data($0, length: 900) }).encoded(), .recipe)
+        let inner = RecipeNode.inner(
+            level: 1, [InnerEntry(child: leaf, measure: 2700, firstKey: [])])
+        let top = try store.put(inner.encoded(), .recipe)
+        let named = file(
+            2, size: 2700, content: .recipe(NodeReference(name: top, level: 1)))
+        _ = try store.commit(
+            store.draft { changes in
+                changes.nextInode = 4
+                changes.inodes = [.put(named)]
+            })
+        _ = try store.commit(store.draft { $0.inodes = [.gone(2)] })
+        _ = try store.commit(store.draft(checkpoint: true) { $0.root = root })
+        XCTAssertEqual(try store.put(inner.encoded(), .recipe), top)
+        var revived = named
+        revived.inode = 3
+        _ = try store.commit(store.draft { $0.inodes = [.put(revived)] })
+        try store.close()
+        store = try ChunkStore.open(backend, index: MemoryIndexProvider(), options: options())
+        for name in leaves + [leaf, top] { XCTAssertEqual(try store.index.chunk(name)?.count, 1) }
+        _ = try store.commit(store.draft { $0.inodes = [.gone(3)] })
+        _ = try store.commit(store.draft(checkpoint: true) { $0.root = root })
+        XCTAssertEqual(try store.index.chunk(top)?.count, 0)
+        XCTAssertEqual(try store.index.chunk(leaves[0])?.count, 1)
+        // One level with each checkpoint: who held the children died long before.
+        for gone in [top, leaf, leaves[0]] {
+            XCTAssertNotNil(try store.index.chunk(gone))
+            _ = try store.commit(store.draft(checkpoint: true) { $0.root = root })
+            XCTAssertNil(try store.index.chunk(gone))
+        }
         try store.close()
     }
 }

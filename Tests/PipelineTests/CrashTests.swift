@@ -107,6 +107,10 @@ final class CrashTests: XCTestCase {
         var model = try XCTUnwrap(history.models[sequence])
         try assertHolds(looking, model, "read-only, \(context)")
         try looking.close()
+        // Nothing is left of what was never committed.
+        let files = try backend.list(prefix: "packs/").compactMap { PackID(fileName: $0.name) }
+        let known = try store.index.packs().filter { !$0.record.isCondemned }.map(\.record.id)
+        XCTAssertEqual(Set(files), Set(known), context)
         try assertHolds(store, model, context)
         try assertReadable(store, model)
         // The store goes on, and what it does then survives too.

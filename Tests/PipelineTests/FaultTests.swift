@@ -201,6 +201,9 @@ final class FaultTests: XCTestCase {
         }
         XCTAssertNil(store.failure)
         XCTAssertEqual(try store.bytes(of: stuck, domain: .data), bytes)
+        // The half of a record that was written is gone again.
+        let end = store.published.withLock { $0.state.position }
+        XCTAssertEqual(try base.openFile(end.pack.fileName, writable: false).size(), end.end)
         plan.add(Fault([.write], firstCall: 1, error: .noSpace))
         let deleting = store.draft { $0.inodes = [.gone(2)] }
         _ = try store.commit(deleting)

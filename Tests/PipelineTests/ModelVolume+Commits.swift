@@ -165,7 +165,7 @@ extension ModelVolume {
             }
         }
         for recipe in recipes {
-            for child in owned[recipe] ?? [] { counts[child, default: 0] += 1 }
+            for child in Set(owned[recipe] ?? []) { counts[child, default: 0] += 1 }
         }
         return counts
     }
@@ -210,7 +210,7 @@ private func assertCounts(
     }
     // Recipes that nobody names, and that are not given up yet, own their children all the same.
     for (name, record) in records where record.domain == .recipe && record.count == 0 {
-        for child in model.owned[name] ?? [] { expected[child, default: 0] += 1 }
+        for child in Set(model.owned[name] ?? []) { expected[child, default: 0] += 1 }
     }
     var totals = StoreTotals()
     var dead: [[UInt8]: [UInt8]] = [:]

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "program_shims.h"
+
 // MARK: opening
 
 // Their values differ between architectures, hence variables and not macros.
@@ -117,11 +119,12 @@ struct ashlar_daemon_outcome {
 // Forks a daemon: a child in a session of its own. Call it before any thread exists.
 //
 // Returns 0 in the daemon, with the descriptor for ashlar_daemon_report in `*report_descriptor`.
-// Returns 1 in the parent, after the daemon has reported or died, with `*outcome` filled.
+// Returns 1 in the parent, after the daemon has reported that it is ready, or has ended, with
+// `*outcome` filled.
 int ashlar_daemon_fork(int *report_descriptor, struct ashlar_daemon_outcome *outcome);
 
 // Tells the waiting parent the daemon's status with a message (NULL for none), and closes the
-// descriptor. With status 0 the daemon also leaves the terminal: standard streams go to /dev/null
+// descriptor. With a status other than 0 the daemon has to end: its parent waits for that. With status 0 the daemon also leaves the terminal: standard streams go to /dev/null
 // and its working directory becomes "/".
 int ashlar_daemon_report(int report_descriptor, int status, const char *message);
 

@@ -34,11 +34,11 @@ struct Scene {
         try v.link(try inode("linked"), "three", in: etc)
         inodes["symlink"] = v.makeLink("symlink", to: "etc/small")
         var attributes = AttributeSet()
-        attributes[Array("user.long".utf8)] = random.bytes(600)
+        try attributes.set(Array("user.long".utf8), to: random.bytes(600))
         inodes["attributed"] = try v.makeFile(
             "attributed", random.bytes(100), attributes: attributes)
         attributes = AttributeSet()
-        attributes[Array("user.short".utf8)] = [1, 2, 3]
+        try attributes.set(Array("user.short".utf8), to: [1, 2, 3])
         try v.makeFile("inline", random.bytes(50), attributes: attributes)
         let chunk = random.bytes(800)
         inodes["sparse"] = try v.makeFile(

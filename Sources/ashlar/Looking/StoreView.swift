@@ -1,0 +1,125 @@
+// A look into a store, mounted or not.
+import Backends
+import Checking
+import Console
+import Control
+import DiskFormat
+import Pipeline
+import Trees
+
+/// The newest state of a store, read from its packs. Where a daemon has the store, it is asked to
+/// commit first, so that what it has received is seen.
+struct StoreView {
+    let backend: any Backend
+    let path: String
+
+    init(_ address: StoreAddress) throws {
+        path = address.path
+        if let snapshot = address.snapshot {
+            throw CommandFailure(
+                .notFound, "the store has no snapshot \(DisplayText.escaped(snapshot.utf8))")
+        }
+        backend = try PackFolder(path: path).backend
+        try Self.askForCommit(path)
+    }
+
+    /// Without a daemon there is nothing to ask.
+    static func askForCommit(_ path: String) throws {
+        let client = ControlClient(storePath: path)
+        guard try client.isAnswered() else { return }
+        _ = try client.call("commit", [:])
+    }
+
+    /// The state, with one volume chosen.
+    func volume(named name: String) throws -> (state: State, volume: VolumeState) {
+        let state = try openState()
+        guard let volume = state.volume(named: name) else {
+            let names = state.volumes.map(\.name).joined(separator: ", ")
+            throw CommandFailure(
+                .notFound, "the store has no volume \(DisplayText.escaped(name.utf8))",
+                advice: "It has: \(names).")
+        }
+        return (state, volume)
+    }
+
+    private func openState() throws -> State {
+        do throws(CheckingError) {
+            return try State.open(backend)
+        } catch {
+            throw CommandFailure(error, store: path)
+        }
+    }
+
+    /// The inode at a path of the volume.
+    static func resolve(_ path: String, in volume: VolumeState) throws -> InodeImage {
+        let shown = DisplayText.escaped(path.utf8)
+        let found: InodeImage?
+        do throws(TreeError) {
+            found = try volume.resolve(path)
+        } catch {
+            throw CommandFailure(tree: error, what: shown)
+        }
+        guard let found else {
+            throw CommandFailure(.notFound, "\(shown): no such file or directory")
+        }
+        return found
+    }
+}
+
+extension CommandFailure {
+    /// A check or a look that could not be had.
+    init(_ error: CheckingError, store: String) {
+        let shown = DisplayText.escaped(store.utf8)
+        switch error {
+        case .noStore: self.init(.notAStore, "\(shown) is not an Ashlar store")
+        case .newerFormat:
+            self.init(.notAStore, "\(shown) was made by a newer version of Ashlar")
+        case .noState: self.init(.damaged, "\(shown): no checkpoint can be read")
+        case .cancelled: self.init(.interrupted, "ended by a signal")
+        case .backend(let inner): self.init(inner)
+        case .pack(let inner): self.init(inner)
+        case .hashing(let inner): self.init(.system, "cannot hash: \(inner)")
+        case .tree(let inner): self.init(tree: inner, what: shown)
+        }
+    }
+
+    /// A node or chunk that could not be read.
+    init(tree error: TreeError, what: String) {
+        switch error {
+        case .missing(let name): self.init(.damaged, "\(what): chunk \(name) is missing")
+        case .format(let inner, let node):
+            self.init(.damaged, "\(what): chunk \(node): \(Self.words(inner))")
+        case .storage(let node):
+            self.init(
+                .damaged,
+                "\(what): " + (node.map { "chunk \($0) cannot be read" } ?? "cannot be read"))
+        case .splitsChunk, .badEdit: self.init(.internalError, "\(what): \(error)")
+        }
+    }
+
+    /// An error of the store's engine.
+    init(_ error: StoreError, store: String) {
+        let shown = DisplayText.escaped(store.utf8)
+        switch error {
+        case .notAStore: self.init(.notAStore, "\(shown) is not an Ashlar store")
+        case .exists: self.init(.notAStore, "\(shown) is an Ashlar store already")
+        case .pack(let inner): self.init(inner)
+        case .backend(let inner): self.init(inner)
+        case .noSpace, .index(.noSpace):
+            self.init(.system, "\(shown): no space left on the device")
+        case .noCommit:
+            self.init(.damaged, "\(shown): no commit can be read", advice: "See fsck.ashlar(8).")
+        case .readOnly(let reason): self.init(.system, "\(shown): \(reason)")
+        case .lostPacks(let packs):
+            self.init(
+                .damaged,
+                "\(shown): packs are missing: "
+                    + packs.map(\.description).joined(separator: ", "))
+        case .missingChunk(let name): self.init(.damaged, "chunk \(name) is missing")
+        case .damagedChunk(let name): self.init(.damaged, "chunk \(name) is damaged")
+        case .commitTooLong, .index, .indexDamaged, .outOfRange, .damagedLog, .hashing, .superChunk,
+            .threads:
+            self.init(.system, "\(shown): \(error)")
+        }
+    }
+}

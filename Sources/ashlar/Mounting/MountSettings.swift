@@ -1,0 +1,174 @@
+// `-o`: what fstab(5) and mount(8) have to say about a mount.
+import Console
+import DiskFormat
+import Mount
+
+/// The options of a mount, understood. Of contradicting ones the last counts.
+struct MountSettings: Equatable {
+    /// Bounds of `memory=`: below it nothing can be read, above it something else is meant.
+    static let memoryBytesRange: ClosedRange<UInt64> = (64 << 20)...(1 << 40)
+    static let commitSecondsRange: ClosedRange<UInt32> = 1...3600
+    static let threadsRange: ClosedRange<UInt32> = 1...1024
+
+    var volume = "main"
+    var flags: MountOptions.Flags = []
+    /// nil: others may use what root mounts, and nobody else what a user mounts.
+    var allowsOthers: Bool?
+    var hasAccessLists = true
+    /// nil: the engine's own default.
+    var memoryBytes: UInt64?
+    var commitSeconds: UInt32?
+    var threads: UInt32?
+    /// Changes the flags of what is mounted already.
+    var isRemount = false
+    /// Unknown options that were passed over, because the caller asked for it (`-s`).
+    var unknown: [String] = []
+
+    var isReadOnly: Bool { flags.contains(.readOnly) }
+
+    init() {}
+
+    /// - Parameters:
+    ///   - lists: the values of all `-o`, in their order.
+    ///   - isSloppy: unknown options are collected in `unknown`.
+    /// - Throws: `usage`, naming the option.
+    init(parsing lists: [String], isSloppy: Bool = false) throws(CommandFailure) {
+        for option in lists.flatMap(Self.split) {
+            if Self.isForOthers(option) { continue }
+            if let flag = Self.flags[option] {
+                flags.subtract(flag.clears)
+                flags.formUnion(flag.sets)
+                continue
+            }
+            if try !take(option) {
+                guard isSloppy else {
+                    throw CommandFailure(
+                        .usage, "unknown mount option: \(DisplayText.escaped(option.utf8))")
+                }
+                unknown.append(option)
+            }
+        }
+    }
+
+    /// The options for the mount itself.
+    func mountOptions(source: String, mountpoint: String, isRoot: Bool) -> MountOptions {
+        var options = MountOptions(source: source, mountpoint: mountpoint)
+        options.flags = flags
+        options.allowOther = allowsOthers ?? isRoot
+        options.accessControlLists = hasAccessLists
+        if let threads {
+            options.maxThreads = threads
+            options.maxIdleThreads = min(options.maxIdleThreads, threads)
+        }
+        return options
+    }
+
+    // MARK: parsing
+
+    /// At commas, but not within double quotes, as libmount does; empty ones are left out.
+    static func split(_ list: String) -> [String] {
+        var options: [String] = []
+        var option = ""
+        var isQuoted = false
+        for character in list {
+            if character == "\"" { isQuoted.toggle() }
+            if character == ",", !isQuoted {
+                options.append(option)
+                option = ""
+            } else {
+                option.append(character)
+            }
+        }
+        return (options + [option]).filter { !$0.isEmpty }
+    }
+
+    private static let flags: [String: (sets: MountOptions.Flags, clears: MountOptions.Flags)] = {
+        let times: MountOptions.Flags = [
+            .noAccessTime, .relativeAccessTime, .strictAccessTime,
+        ]
+        return [
+            "ro": (.readOnly, []), "rw": ([], .readOnly),
+            "suid": ([], .noSetuid), "nosuid": (.noSetuid, []),
+            "dev": ([], .noDevices), "nodev": (.noDevices, []),
+            "exec": ([], .noExecution), "noexec": (.noExecution, []),
+            "sync": (.synchronous, []), "async": ([], .synchronous),
+            "dirsync": (.directorySynchronous, []),
+            "atime": ([], .noAccessTime), "noatime": (.noAccessTime, times),
+            "relatime": (.relativeAccessTime, times), "norelatime": ([], .relativeAccessTime),
+            "strictatime": (.strictAccessTime, times), "nostrictatime": ([], .strictAccessTime),
+            "diratime": ([], .noDirectoryAccessTime),
+            "nodiratime": (.noDirectoryAccessTime, []),
+            "lazytime": (.lazyTime, []), "nolazytime": ([], .lazyTime),
+            "defaults": (
+                [],
+                [
+                    .readOnly, .noSetuid, .noDevices, .noExecution, .synchronous,
+                ]
+            ),
+        ]
+    }()
+
+    /// What is for mount(8), systemd or people.
+    private static func isForOthers(_ option: String) -> Bool {
+        let exact: Set<String> = [
+            "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "noowner", "group",
+            "nogroup", "nofail", "_netdev", "silent", "loud", "nomand",
+        ]
+        let beginnings = ["x-", "X-", "comment=", "user=", "uhelper=", "helper="]
+        return exact.contains(option) || beginnings.contains { option.hasPrefix($0) }
+    }
+
+    /// An option of our own; false where it is none.
+    private mutating func take(_ option: String) throws(CommandFailure) -> Bool {
+        switch option {
+        case "remount": isRemount = true
+        case "allow_other": allowsOthers = true
+        case "noallow_other": allowsOthers = false
+        case "acl": hasAccessLists = true
+        case "noacl": hasAccessLists = false
+        default:
+            guard let equals = option.firstIndex(of: "=") else { return false }
+            return try take(
+                key: String(option[..<equals]),
+                value: String(option[option.index(after: equals)...]))
+        }
+        return true
+    }
+
+    private mutating func take(key: String, value: String) throws(CommandFailure) -> Bool {
+        switch key {
+        case "volume":
+            guard ObjectName.isAcceptable(value) else {
+                throw Self.bad(key, value, "is no name of a volume")
+            }
+            volume = value
+        case "memory":
+            guard let bytes = ByteSize.parse(value), Self.memoryBytesRange.contains(bytes) else {
+                throw Self.bad(
+                    key, value,
+                    "is not a size between "
+                        + "\(ByteSize.exact(Self.memoryBytesRange.lowerBound)) and "
+                        + ByteSize.exact(Self.memoryBytesRange.upperBound))
+            }
+            memoryBytes = bytes
+        case "commit": commitSeconds = try Self.number(key, value, Self.commitSecondsRange)
+        case "threads": threads = try Self.number(key, value, Self.threadsRange)
+        default: return false
+        }
+        return true
+    }
+
+    private static func number(
+        _ key: String, _ value: String, _ range: ClosedRange<UInt32>
+    ) throws(CommandFailure) -> UInt32 {
+        guard let number = UInt32(value), range.contains(number) else {
+            throw bad(
+                key, value, "is not a number between \(range.lowerBound) and \(range.upperBound)")
+        }
+        return number
+    }
+
+    private static func bad(_ key: String, _ value: String, _ why: String) -> CommandFailure {
+        CommandFailure(.usage, "mount option \(key)=\(DisplayText.escaped(value.utf8)): \(why)")
+    }
+}

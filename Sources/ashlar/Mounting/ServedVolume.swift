@@ -1,0 +1,191 @@
+// The store behind a mount.
+import Backends
+import Checking
+import Console
+import Control
+import DiskFormat
+import FileModel
+import Logging
+import Pipeline
+import Platform
+import Volume
+
+/// An open store with the volume that is served.
+final class ServedVolume: MountableStore {
+    private let live: LiveStore
+    private let volume: Volume
+    private let backend: any Backend
+
+    /// Memory for everything, when `memory=` does not say: 1 GiB, or a quarter of the machine's
+    /// where that is less.
+    static let memoryBytesDefault: UInt64 = 1 << 30
+    /// What the program itself takes beside its caches and buffers.
+    private static let overheadBytes: UInt64 = 48 << 20
+    /// A node with its name and what the dictionaries around it cost, roughly.
+    private static let nodeBytes: UInt64 = 1 << 10
+
+    static func open(_ place: MountPlace, _ request: MountRequest) throws -> any MountableStore {
+        try ServedVolume(place, request)
+    }
+
+    private init(_ place: MountPlace, _ request: MountRequest) throws {
+        let log = Logger(label: "ashlar.store")
+        let settings = request.settings
+        if let snapshot = request.address.snapshot {
+            throw CommandFailure(
+                .notFound, "the store has no snapshot \(DisplayText.escaped(snapshot.utf8))")
+        }
+        backend = try DirectoryBackend(
+            path: place.store, isReadOnly: settings.isReadOnly, create: false)
+        let memory = settings.memoryBytes ?? Self.defaultMemory()
+        let caches = memory > 2 * Self.overheadBytes ? memory - Self.overheadBytes : memory / 2
+        var options = StoreOptions()
+        options.isReadOnly = settings.isReadOnly
+        options.memoryBytes = Int(caches / 2)
+        options.onEvent = { StoreWords.log($0, to: log) }
+        let store: ChunkStore
+        do throws(StoreError) {
+            store = try ChunkStore.open(
+                backend, index: RocksIndexProvider(path: StoreLayout.index(of: place.store)),
+                options: options)
+        } catch {
+            throw CommandFailure(error, store: place.store)
+        }
+        var volumeOptions = VolumeOptions()
+        volumeOptions.isReadOnly = settings.isReadOnly
+        volumeOptions.dirtyBytesMax = Int(caches / 8)
+        volumeOptions.nodesMax = Int(caches / 4 / Self.nodeBytes)
+        volumeOptions.accessTimes =
+            settings.flags.contains(.noAccessTime)
+            ? .never : settings.flags.contains(.strictAccessTime) ? .always : .relative
+        volumeOptions.skipsDirectoryAccessTimes =
+            settings.flags.contains(.noDirectoryAccessTime)
+        var timing = LiveStore.Timing()
+        if let seconds = settings.commitSeconds { timing.commitSeconds = Double(seconds) }
+        do {
+            live = try LiveStore(store, options: volumeOptions, timing: timing) { event in
+                StoreWords.log(event, to: log)
+            }
+            guard let named = live.volume(named: settings.volume) else {
+                throw CommandFailure(
+                    .notFound,
+                    "the store has no volume \(DisplayText.escaped(settings.volume.utf8))",
+                    advice: "It has: \(live.volumeNames.joined(separator: ", ")).")
+            }
+            volume = named
+        } catch {
+            try? store.close()
+            throw error
+        }
+    }
+
+    private static func defaultMemory() -> UInt64 {
+        guard let machine = ProcessMemory.machineBytes() else { return memoryBytesDefault }
+        return min(memoryBytesDefault, machine / 4)
+    }
+
+    var filesystem: any FilesystemOperations { volume }
+
+    func attach(_ notifier: any KernelNotifier) { volume.setNotifier(notifier) }
+
+    func finish() throws {
+        volume.setNotifier(nil)
+        do throws(FileError) {
+            try live.close()
+        } catch {
+            throw CommandFailure(
+                .system,
+                "the last commit failed (\(error)): what was written since the one before "
+                    + "it is lost")
+        }
+    }
+
+    var handlers: [String: ControlHandler] {
+        let live = live
+        let backend = backend
+        return [
+            "commit": { _ throws(ControlError) in
+                try ServedVolume.commit(live)
+                return .object([:])
+            },
+            "statistics": { _ throws(ControlError) in
+                try ServedVolume.commit(live)
+                do {
+                    let report = try StatisticsReport.make(live.store)
+                    return .object([
+                        "json": .text(try report.json(isCompact: true)),
+                        "lines": .list(report.textLines().map { .text($0) }),
+                    ])
+                } catch {
+                    throw ControlError.refused(
+                        code: "system", message: CommandFailure(anyError: error).message)
+                }
+            },
+            "fsck": { request throws(ControlError) in
+                try ServedVolume.commit(live)
+                return try ServedVolume.check(backend, request)
+            },
+        ]
+    }
+
+    private static func commit(_ live: LiveStore) throws(ControlError) {
+        guard !live.store.isReadOnly else { return }
+        do throws(FileError) {
+            try live.commit()
+        } catch {
+            throw .refused(code: "system", message: "the commit failed: \(error)")
+        }
+    }
+
+    /// Checks the packs while they grow: what is written meanwhile lies behind what is looked at.
+    private static func check(
+        _ backend: any Backend, _ request: ControlRequest
+    ) throws(ControlError) -> JSONValue {
+        let depths: [String: CheckDepth] = ["quick": .quick, "full": .full, "deep": .deep]
+        let options = CheckOptions(
+            depth: request.arguments["depth"]?.text.flatMap { depths[$0] } ?? .full)
+        do {
+            let report = try StoreCheck.run(backend, options: options)
+            let answer = try CheckAnswer(
+                report, isVerbose: request.arguments["verbose"]?.flag ?? false)
+            return try JSONValue(encoding: answer)
+        } catch let error as ControlError {
+            throw error
+        } catch {
+            throw .refused(code: "system", message: "the check failed: \(error)")
+        }
+    }
+}
+
+/// Events of a store, for its log.
+enum StoreWords {
+    static func log(_ event: StoreEvent, to log: Logger) {
+        switch event {
+        case .replayed(let commits):
+            log.notice("applied \(commits) commits that the index had not: after an unclean end")
+        case .rebuildingIndex(let reason):
+            log.notice("making the index anew from the packs: \(reason)")
+        case .rebuilt(let chunks): log.notice("the index is made: \(chunks) chunks")
+        case .sealedTornPack(let pack, let offset):
+            log.notice("pack \(pack) ended in the middle of a write: cut at \(offset)")
+        case .removedTornPack(let pack):
+            log.notice("pack \(pack) was never committed to: removed")
+        case .deletedPack(let pack): log.info("pack \(pack) held nothing alive: deleted")
+        case .damagedChunk(let chunk, let why): log.error("chunk \(chunk) is damaged: \(why)")
+        case .becameReadOnly(let why):
+            log.error("nothing is written any more, until the store is opened anew: \(why)")
+        case .lostPacks(let packs):
+            let names = packs.map(\.description).joined(separator: ", ")
+            log.error("packs are missing or shorter than they were: \(names)")
+        }
+    }
+
+    static func log(_ event: LiveStoreEvent, to log: Logger) {
+        switch event {
+        case .commitFailed(let error): log.error("a commit failed: \(error)")
+        case .checkpointFailed(let error): log.error("a checkpoint failed: \(error)")
+        case .orphansRemoved(let count, let volume):
+            log.notice("\(volume): \(count) unlinked files of before the last end were removed")
+        }
+    }
+}

@@ -1,0 +1,178 @@
+/// # EndToEndTests: what users see
+///
+/// Purpose: runs the built programs (`ashlar`, `fsck.ashlar`) as users do, on real mounts in
+/// temporary directories, and looks at what comes out: bytes, errno, exit codes, words.
+///
+/// Words: a *place* is a store with the directory on which it is mounted.
+///
+/// Invariants:
+/// 1. Nothing of a test is left when it ends, also when it fails: mounts are detached, daemons
+///    killed by the process number that holds the store's lock, and the folder removed.
+/// 2. Nothing hangs: programs have a time limit, and a watchdog kills the daemons of a test that
+///    takes too long, which makes whatever waits for a mount fail.
+/// 3. Without /dev/fuse tests are skipped, with a message.
+///
+/// Threads: tests run on the main thread; what runs beside it says so.
+import Backends
+import CLinux
+import Foundation
+import XCTest
+
+/// A test with a folder of its own, in which stores are made and mounted.
+class EndToEndTestCase: XCTestCase {
+    /// After so long daemons of the test are killed.
+    private static let secondsMax = Machine.isLong ? 3600.0 : 240.0
+
+    private(set) var folder = ""
+    private var watchdog: DispatchWorkItem?
+
+    override func setUpWithError() throws {
+        try Machine.requireMounts()
+        let base = NSTemporaryDirectory()
+        folder = (base.hasSuffix("/") ? base : base + "/") + "ashlar-e2e-\(UUID().uuidString)"
+        try System.check(mkdir(folder, 0o755))
+        let folder = folder
+        let watchdog = DispatchWorkItem {
+            print("\(folder): the test takes too long, its daemons are killed")
+            Cleaning.killDaemons(below: folder)
+        }
+        self.watchdog = watchdog
+        DispatchQueue.global().asyncAfter(
+            deadline: .now() + Self.secondsMax, execute: watchdog)
+    }
+
+    override func tearDown() {
+        guard !folder.isEmpty else { return }
+        watchdog?.cancel()
+        Cleaning.killDaemons(below: folder)
+        Cleaning.detachMounts(below: folder)
+        Cleaning.waitForRelease(below: folder)
+        XCTAssertEqual(
+            Cleaning.removeTree(folder), 0, "\(folder) could not be removed")
+        XCTAssertEqual(Cleaning.mounts(below: folder), [])
+    }
+
+    func path(_ name: String) -> String { folder + "/" + name }
+
+    @discardableResult
+    func makeDirectory(_ name: String) throws -> String {
+        try System.check(mkdir(path(name), 0o755))
+        return path(name)
+    }
+
+    /// Runs a program to its end.
+    @discardableResult
+    func run(_ command: [String], seconds: Double = 60) throws -> ProgramResult {
+        try Program(command, scratch: folder).finish(seconds: seconds)
+    }
+
+    /// Runs a program that must succeed.
+    @discardableResult
+    func mustRun(
+        _ command: [String], seconds: Double = 60, file: StaticString = #filePath,
+        line: UInt = #line
+    ) throws -> ProgramResult {
+        let result = try run(command, seconds: seconds)
+        XCTAssertEqual(
+            result.code, 0, "\(command): \(result.errors)\(result.text.suffix(2000))",
+            file: file, line: line)
+        return result
+    }
+
+    /// Runs the built `ashlar`.
+    @discardableResult
+    func ashlar(_ arguments: [String], seconds: Double = 60) throws -> ProgramResult {
+        try run([try Program.built("ashlar")] + arguments, seconds: seconds)
+    }
+
+    /// A new store with its mountpoint, not mounted yet.
+    func makePlace(_ name: String = "a", _ options: [String] = []) throws -> Place {
+        try makeDirectory(name)
+        let place = Place(test: self, store: path(name + "/store"), mountpoint: path(name + "/m"))
+        try makeDirectory(name + "/m")
+        try mustRun([try Program.built("ashlar"), "mkfs", "-q"] + options + [place.store])
+        return place
+    }
+
+    /// Waits until `condition` holds, at most `seconds`.
+    @discardableResult
+    func wait(_ seconds: Double = 20, until condition: () throws -> Bool) rethrows -> Bool {
+        let deadline = Date(timeIntervalSinceNow: seconds)
+        while Date() < deadline {
+            if try condition() { return true }
+            usleep(5_000)
+        }
+        return try condition()
+    }
+}
+
+/// Getting rid of what a test has left. Any thread.
+enum Cleaning {
+    /// Mountpoints below a folder, the newest first.
+    ///
+    /// - Parameter type: of that filesystem only.
+    static func mounts(below folder: String, type: String? = nil) -> [String] {
+        let table = FileManager.default.contents(atPath: "/proc/self/mounts") ?? Data()
+        return String(decoding: table, as: UTF8.self).split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count > 2, words[1].hasPrefix(folder + "/") else { return nil }
+            return type == nil || words[2] == type ? words[1] : nil
+        }.reversed()
+    }
+
+    /// Stores below a folder: directories with a lock, at most three levels down.
+    private static func stores(below folder: String, levels: Int = 3) -> [String] {
+        let served = Set(mounts(below: folder, type: "fuse.ashlar"))
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.flatMap { name -> [String] in
+            let path = folder + "/" + name
+            // What a hung daemon serves cannot be listed.
+            if served.contains(path) { return [] }
+            if access(path + "/lock", F_OK) == 0 { return [path] }
+            return levels > 1 ? stores(below: path, levels: levels - 1) : []
+        }
+    }
+
+    /// The daemon that holds a store now, by its lock.
+    static func daemon(of store: String) -> pid_t? {
+        guard let found = try? StoreLock.exclusiveHolder(storePath: store),
+            let process = found.holder?.processID, process > 1, process != getpid()
+        else { return nil }
+        return process
+    }
+
+    static func killDaemons(below folder: String) {
+        // Mounts first: a folder that a hung daemon serves cannot be listed.
+        for mount in mounts(below: folder) {
+            if let process = daemon(of: storeBeside(mount)) { kill(process, SIGKILL) }
+        }
+        for store in stores(below: folder) {
+            if let process = daemon(of: store) { kill(process, SIGKILL) }
+        }
+    }
+
+    /// By the habit of these tests.
+    private static func storeBeside(_ mountpoint: String) -> String {
+        URL(fileURLWithPath: mountpoint).deletingLastPathComponent().path + "/store"
+    }
+
+    static func detachMounts(below folder: String) {
+        for mount in mounts(below: folder) {
+            ashlar_unmount(mount, ASHLAR_UNMOUNT_DETACH)
+        }
+    }
+
+    /// A killed process gives its lock back a moment later.
+    static func waitForRelease(below folder: String) {
+        for store in stores(below: folder) {
+            for _ in 0..<500 where daemon(of: store) != nil { usleep(10_000) }
+        }
+    }
+
+    /// Removes a tree without leaving its filesystem, whatever its names: the exit code of rm(1).
+    static func removeTree(_ path: String) -> Int32 {
+        let rm = try? Program(
+            ["rm", "-rf", "--one-file-system", "--", path], scratch: NSTemporaryDirectory())
+        return (try? rm?.finish(seconds: 60).code) ?? -1
+    }
+}

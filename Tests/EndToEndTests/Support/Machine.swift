@@ -1,0 +1,64 @@
+import Foundation
+import XCTest
+
+/// What this machine lets tests do, and how long they may take.
+enum Machine {
+    /// `ASHLAR_LONG=1` in the environment: crash and model tests run many times longer.
+    static var isLong: Bool { ProcessInfo.processInfo.environment["ASHLAR_LONG"] == "1" }
+
+    /// Skips the test where nothing can be mounted.
+    static func requireMounts() throws {
+        guard access("/dev/fuse", R_OK | W_OK) == 0 else {
+            throw XCTSkip("no /dev/fuse on this machine: the mounted volume is not tested")
+        }
+        guard geteuid() == 0 else { throw XCTSkip("not root: the mounted volume is not tested") }
+    }
+
+    /// Skips the test where a program of Debian's is missing.
+    static func require(_ program: String) throws -> String {
+        for folder in ["/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/"]
+        where access(folder + program, X_OK) == 0 {
+            return folder + program
+        }
+        throw XCTSkip("\(program) is not installed: what needs it is not tested")
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), begun with ASHLAR_SEED or a random seed, which it
+/// prints.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ test: String = #function) {
+        let given = ProcessInfo.processInfo.environment["ASHLAR_SEED"].flatMap { UInt64($0) }
+        state = given ?? UInt64.random(in: 0...UInt64.max)
+        print("\(test): ASHLAR_SEED=\(state)")
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+
+    /// Below `bound`, which is above 0.
+    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+
+    /// Bytes that do not compress.
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: count)
+        result.withUnsafeMutableBytes { target in
+            var offset = 0
+            while offset < count {
+                withUnsafeBytes(of: next()) { word in
+                    let length = min(8, count - offset)
+                    target[offset..<(offset + length)].copyBytes(from: word[0..<length])
+                }
+                offset += 8
+            }
+        }
+        return result
+    }
+}

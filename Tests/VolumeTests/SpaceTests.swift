@@ -1,0 +1,131 @@
+// A full medium, and a damaged one.
+import Backends
+import DiskFormat
+import FileModel
+import Foundation
+import NamespaceIndex
+import Pipeline
+import Platform
+import XCTest
+
+@testable import Volume
+
+final class SpaceTests: XCTestCase {
+    func testFullMediumKeepsWhatWasAcknowledged() throws {
+        let seed = printedSeed()
+        var random = SeededGenerator(seed: seed)
+        let backend = MemoryBackend(capacityBytes: 24 << 20)
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        let volume = open.volume
+        var kept: [(inode: UInt64, bytes: [UInt8])] = []
+        var refusal: FileError?
+        while refusal == nil, kept.count < 1000 {
+            let bytes = random.bytes(random.below(150_000) + 1)
+            let inode = try volume.makeFile(Array("f\(kept.count)".utf8), in: 1).inode
+            do throws(FileError) {
+                try volume.put(bytes, into: inode)
+                kept.append((inode, bytes))
+            } catch {
+                refusal = error
+            }
+        }
+        XCTAssertEqual(refusal, .noSpace)
+        XCTAssertGreaterThan(kept.count, 50)
+        try volume.synchronizeAll()
+        for (inode, bytes) in kept {
+            XCTAssertNoThrow(try volume.synchronize(inode, dataOnly: false))
+            XCTAssertEqual(try volume.get(inode, count: bytes.count + 1), bytes)
+        }
+        XCTAssertThrowsError(try volume.put(random.bytes(1 << 20), into: kept[0].inode))
+        // Deleting needs no space, and gives it back after some checkpoints.
+        for number in 0..<kept.count * 3 / 4 {
+            try volume.removeFile(Array("f\(number)".utf8), in: 1)
+            volume.forget(kept[number].inode, count: 1)
+        }
+        kept.removeFirst(kept.count * 3 / 4)
+        for round in 0..<5 {
+            let inode = try volume.makeFile(Array("round \(round)".utf8), in: 1).inode
+            volume.forget(inode, count: 1)
+            try open.live.checkpoint()
+        }
+        Thread.sleep(forTimeInterval: 0.3)
+        let more = random.bytes(1 << 20)
+        let inode = try volume.makeFile(Array("more".utf8), in: 1).inode
+        try volume.put(more, into: inode)
+        kept.append((inode, more))
+        try volume.synchronizeAll()
+        let crashed = backend.crash()
+        try open.live.close()
+        let again = try OpenStore(crashed, MemoryIndexProvider())
+        for (inode, bytes) in kept {
+            XCTAssertEqual(try again.volume.get(inode, count: bytes.count + 1), bytes)
+        }
+        try again.live.close()
+    }
+
+    /// Flips bytes within the data of the packs that begin behind `start` bytes of the store.
+    private func damage(_ backend: MemoryBackend, share: Double) throws {
+        let packs = try backend.list(prefix: "").filter { $0.size > 200_000 }
+        let pack = try XCTUnwrap(packs.first)
+        let file = try backend.openFile(pack.name, writable: true)
+        let offset = UInt64(Double(pack.size) * share)
+        try [UInt8](repeating: 0x5a, count: 64).withUnsafeBytes {
+            try file.write([$0], at: offset)
+        }
+        try file.synchronize()
+    }
+
+    func testDamagedChunkIsAnErrorOfItsRangeOnly() throws {
+        let seed = printedSeed()
+        var random = SeededGenerator(seed: seed)
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        var open = try OpenStore(backend, index)
+        let bytes = random.bytes(900_000)
+        let inode = try open.volume.makeFile(Array("big".utf8), in: 1).inode
+        try open.volume.put(bytes, into: inode)
+        let small = try open.volume.makeFile(Array("small".utf8), in: 1).inode
+        try open.volume.put(Array(bytes.prefix(100)), into: small)
+        try open.live.close()
+        try damage(backend, share: 0.5)
+        open = try OpenStore(backend, index)
+        var damaged: [Int] = []
+        for start in stride(from: 0, to: bytes.count, by: 4096) {
+            let count = min(4096, bytes.count - start)
+            do throws(FileError) {
+                let found = try open.volume.get(inode, at: UInt64(start), count: count)
+                XCTAssertEqual(found, Array(bytes[start..<start + count]))
+            } catch {
+                XCTAssertEqual(error, .damaged)
+                damaged.append(start)
+            }
+        }
+        XCTAssertFalse(damaged.isEmpty)
+        XCTAssertLessThan(damaged.count, 60, "more than two super-chunks are lost")
+        XCTAssertEqual(try open.volume.get(small, count: 200), Array(bytes.prefix(100)))
+        try checkPieces(beside: damaged[damaged.count / 2], of: inode, backend, open)
+    }
+
+    /// A small change beside damage cannot be folded; it is kept over checkpoints all the same.
+    private func checkPieces(
+        beside place: Int, of inode: UInt64, _ backend: MemoryBackend, _ open: OpenStore
+    ) throws {
+        let change = [UInt8](repeating: 9, count: 300)
+        try open.volume.put(change, into: inode, at: UInt64(place))
+        try open.volume.synchronize(inode, dataOnly: true)
+        for round in 0..<3 {
+            _ = try open.volume.makeFolder(Array("d\(round)".utf8), in: 1)
+            try open.live.checkpoint()
+        }
+        XCTAssertEqual(try open.volume.get(inode, at: UInt64(place), count: 300), change)
+        let crashed = backend.crash()
+        try open.live.close()
+        let again = try OpenStore(crashed, MemoryIndexProvider())
+        XCTAssertNotNil(try again.volume.find(Array("d2".utf8), in: 1))
+        XCTAssertEqual(try again.volume.get(inode, at: UInt64(place), count: 300), change)
+        try again.live.close()
+    }
+}
