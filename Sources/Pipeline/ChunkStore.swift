@@ -144,6 +144,9 @@ public final class ChunkStore: NodeStore, Sendable {
         }.sorted { $0.number < $1.number }
     }
 
+    /// Whether the index was made from trees of which a part could not be read.
+    public var isIncomplete: Bool { published.withLock { $0.state.isIncomplete } }
+
     /// The last commit.
     public var lastCommit: LogMark {
         published.withLock { LogMark(epoch: $0.state.epoch, sequence: $0.state.sequence) }

@@ -84,6 +84,7 @@ struct IndexRebuilding {
             lossReason = "\(walk.losses) nodes of directories or recipes cannot be read"
         }
         var state = firstState(checkpoint)
+        state.isIncomplete = walk.losses > 0
         var volumes: [UInt32: VolumeRecord] = [:]
         for (number, record) in try index.volumes() { volumes[number] = record }
         var replay = Replay(packs: packs, shelf: shelf, reader: reader)

@@ -3,7 +3,8 @@
 //     key: 'S'
 //     offset  size
 //          0     4  format of this index = 1
-//          4     4  flags: 1 clean (closed behind its last commit), 2 building (of no use yet)
+//          4     4  flags: 1 clean (closed behind its last commit), 2 building (of no use yet),
+//                   4 incomplete (made from trees of which a part could not be read)
 //          8     8  epoch of the commit chain
 //         16     8  sequence of the last commit that the index holds
 //         24    32  that commit's hash
@@ -56,6 +57,8 @@ struct StateRecord: Equatable, Sendable {
     var isClean = false
     /// Being rebuilt: of no use to anybody who opens it so.
     var isBuilding = false
+    /// Made from trees that could not be read whole: not to be written on.
+    var isIncomplete = false
     var epoch: UInt64
     var sequence: UInt64
     var hash: ChunkName
@@ -86,7 +89,7 @@ struct StateRecord: Equatable, Sendable {
     func encoded() -> [UInt8] {
         var writer = ByteWriter(reservingBytes: 232)
         writer.u32(StateRecord.format)
-        writer.u32((isClean ? 1 : 0) | (isBuilding ? 2 : 0))
+        writer.u32((isClean ? 1 : 0) | (isBuilding ? 2 : 0) | (isIncomplete ? 4 : 0))
         writer.u64(epoch)
         writer.u64(sequence)
         writer.name(hash)
@@ -118,9 +121,10 @@ struct StateRecord: Equatable, Sendable {
         let format = try reader.u32("format")
         guard format == StateRecord.format else { throw .newerVersion(format) }
         let flags = try reader.u32("flags")
-        guard flags & ~3 == 0 else { throw reader.bad("flags") }
+        guard flags & ~7 == 0 else { throw reader.bad("flags") }
         isClean = flags & 1 != 0
         isBuilding = flags & 2 != 0
+        isIncomplete = flags & 4 != 0
         epoch = try reader.u64("epoch")
         sequence = try reader.u64("sequence")
         hash = try reader.name("commit")

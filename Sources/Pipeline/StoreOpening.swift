@@ -106,6 +106,9 @@ struct StoreOpening {
         _ opened: any MetadataStore, _ known: StateRecord?
     ) throws(StoreError) -> ChunkStore.Parts {
         let (index, state, end) = try agree(opened, known)
+        if state.isIncomplete, !options.acceptsLosses {
+            refuseWriting("the index is incomplete: a part of the trees cannot be read")
+        }
         if let damaged = end.damagedAt, !options.acceptsLosses {
             refuseWriting(
                 "valid records lie behind damage in pack \(damaged.pack) at \(damaged.offset)")
@@ -132,11 +135,11 @@ struct StoreOpening {
                 try opened.packs().map { ($0.number, $0.record.id) },
                 nextNumber: known.nextPackNumber)
             var volumes = try volumesByNumber(opened)
-            let end = try replay(into: opened, &state, &volumes, isBuilding: false)
-            if end.damagedAt == nil { return (opened, state, end) }
-            guard try hasCheckpoint(behind: state) else { return (opened, state, end) }
-            // The packs in between may have been reclaimed: an index from an old backup.
-            tell(.rebuildingIndex(reason: "the log goes on behind a newer checkpoint only"))
+            if let end = try replay(into: opened, &state, &volumes) {
+                if end.damagedAt == nil { return (opened, state, end) }
+                guard try hasCheckpoint(behind: state) else { return (opened, state, end) }
+            }
+            tell(.rebuildingIndex(reason: "packs that it needs have been reclaimed since"))
             shelf = PackShelf(backend: packs.backend, parameters: packs.parameters)
             reader = StoreOpening.makeReader(shelf, packs, options)
         }
@@ -232,13 +235,14 @@ struct StoreOpening {
 
     // MARK: the log
 
-    /// Applies the valid commits behind `state`.
+    /// Applies the valid commits behind `state`; nil where the index is too old for that.
     private func replay(
         into index: any MetadataStore, _ state: inout StateRecord,
-        _ volumes: inout [UInt32: VolumeRecord], isBuilding: Bool
-    ) throws(StoreError) -> LogEnd {
+        _ volumes: inout [UInt32: VolumeRecord]
+    ) throws(StoreError) -> LogEnd? {
         var replay = Replay(packs: packs, shelf: shelf, reader: reader)
-        let end = try replay.run(into: index, &state, &volumes, isBuilding: isBuilding)
+        let end = try replay.run(into: index, &state, &volumes, isBuilding: false)
+        if replay.isIndexTooOld { return nil }
         if replay.count > 0 { tell(.replayed(commits: replay.count)) }
         return end
     }
@@ -267,6 +271,9 @@ struct Replay {
     let shelf: PackShelf
     let reader: ChunkReader
     private(set) var count = 0
+    /// Packs were condemned and removed since: never so before the index was durable with the commit
+    /// that condemned them, so this index is from an old backup, and what it knows of is gone.
+    private(set) var isIndexTooOld = false
 
     init(packs: PackSet, shelf: PackShelf, reader: ChunkReader) {
         self.packs = packs
@@ -284,6 +291,11 @@ struct Replay {
             switch try follower.next() {
             case .end(let end): return end
             case .commit(let applied):
+                let condemned = applied.commit.condemnedPacks
+                if !isBuilding, condemned.contains(where: { packs.sizes[$0] == nil }) {
+                    isIndexTooOld = true
+                    return LogEnd(position: state.position)
+                }
                 var applier = CommitApplier(
                     index: index, shelf: shelf, secret: packs.parameters.secret, state: state,
                     volumes: volumes

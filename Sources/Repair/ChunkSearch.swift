@@ -231,7 +231,7 @@ private final class RecipeGuess {
 }
 
 /// Frames as they are stored, for reading only.
-private struct StoredFrames: FrameCodec {
+struct StoredFrames: FrameCodec {
     private let pool = CompressionPool(idleMax: 1)
 
     func compress(

@@ -10,7 +10,7 @@ struct Plan {
     /// Trees contradict themselves, or cannot be read whole.
     let hasBadTrees: Bool
     /// Commits that were durable cannot be reached, or may not be those that a writer made.
-    let hasDamagedLog: Bool
+    var hasDamagedLog: Bool
     let isIndexWrong: Bool
     let indexReason: String
     /// What every unclean end leaves.

@@ -20,6 +20,7 @@ extension Repairing {
         do throws(RepairError) {
             if let failure = store.failure { throw .store(failure) }
             tellLostCommits(log, store.lastCommit)
+            if store.isIncomplete { try bringBackEntries(store) }
             try commitTrees(store, plan, log)
         } catch {
             // The first error is the one to report.
@@ -27,12 +28,29 @@ extension Repairing {
             throw error
         }
         try session.close(store)
+        try acceptWhatTreesShow()
         if !plan.lostPacks.isEmpty {
             note(
                 .packsForgotten, UInt64(plan.lostPacks.count), "they are gone or too short",
                 packs: plan.lostPacks)
         }
         try rebuildIndex("the trees are new")
+    }
+
+    /// What could not be seen to be lost before the trees could be read: the index that is made of them
+    /// would be incomplete otherwise.
+    private func acceptWhatTreesShow() throws(RepairError) {
+        let lost = try session.check(options.depth).lostChunks.filter { !$0.isKnown }.map(\.name)
+        guard !lost.isEmpty else { return }
+        let store = try session.open(acceptsLosses: true)
+        do throws(RepairError) {
+            try session.repeatCheckpoint(store, lost: lost)
+        } catch {
+            // The first error is the one to report.
+            try? store.close()
+            throw error
+        }
+        try session.close(store)
     }
 
     // MARK: the log
@@ -108,6 +126,27 @@ extension Repairing {
 
     // MARK: the trees
 
+    /// Puts what the search for lost entries finds into the index; the new trees take it up.
+    private func bringBackEntries(_ store: ChunkStore) throws(RepairError) {
+        let volumes: [(number: UInt32, record: VolumeRecord)]
+        do throws(StoreError) {
+            volumes = try store.volumes()
+        } catch {
+            throw .store(error)
+        }
+        var search = try LostEntries(session, store)
+        try search.collect()
+        for (number, record) in volumes {
+            for changes in try search.changes(of: number, record) {
+                do throws(StoreError) {
+                    _ = try store.commit(CommitDraft(volumes: [changes], time: Session.now()))
+                } catch {
+                    throw .store(error)
+                }
+            }
+        }
+    }
+
     private mutating func commitTrees(
         _ store: ChunkStore, _ plan: Plan, _ log: LogSeen
     ) throws(RepairError) {
@@ -121,6 +160,8 @@ extension Repairing {
         let highest = max(log.highest, store.lastCommit)
         draft.newEpochAbove = LogMark(
             epoch: highest.epoch, sequence: max(log.highest.sequence, store.lastCommit.sequence))
+        // At once: the index that is made of these trees is incomplete otherwise.
+        draft.lostChunks = plan.report.lostChunks.map(\.name)
         var counts: [ChunkName: Int64] = [:]
         for (number, record) in volumes {
             var writing = TreesAnew(

@@ -43,7 +43,7 @@ struct Repairing {
     mutating func run() throws(RepairError) -> RepairReport {
         try renameMisnamed()
         let before = try session.check(options.depth)
-        let plan = try Plan(before, session)
+        var plan = try Plan(before, session)
         guard plan.hasWork || !actions.isEmpty else {
             return RepairReport(before: before, after: before)
         }
@@ -54,8 +54,13 @@ struct Repairing {
         } else if plan.isIndexWrong {
             try rebuildIndex(plan.indexReason)
         }
-        try completeLog(plan)
-        try acceptLosses(current)
+        if try !completeLog(plan), !plan.needsTrees {
+            // The engine is the stricter of the two: it follows no commit behind one that is bad.
+            plan.hasDamagedLog = true
+            try writeTrees(plan)
+            current = try session.check(options.depth)
+        }
+        try acceptLosses(current, before)
         try rewriteDamagedPacks(current)
         let after = try session.check(options.depth)
         return RepairReport(before: before, actions: actions, after: after)
@@ -81,27 +86,42 @@ struct Repairing {
         note(.indexRebuilt, count, reason)
     }
 
-    /// Replays, seals, and leaves a checkpoint as the newest commit.
-    private mutating func completeLog(_ plan: Plan) throws(RepairError) {
-        try session.settle()
+    /// Replays, seals, and leaves a checkpoint as the newest commit. Returns false where the engine
+    /// finds a reason to refuse writing.
+    private mutating func completeLog(_ plan: Plan) throws(RepairError) -> Bool {
+        do throws(RepairError) {
+            try session.settle()
+        } catch {
+            guard case .readOnly = error, !session.target.backend.isReadOnly, !plan.needsTrees
+            else { throw error }
+            return false
+        }
         if plan.isUnclean {
             note(.logCompleted, UInt64(plan.commitsToReplay), "\(plan.uncleanReason)")
         }
+        return true
     }
 
     // MARK: losses
 
-    /// What cannot be read is listed as lost.
-    private mutating func acceptLosses(_ report: CheckReport) throws(RepairError) {
-        let lost = report.lostChunks.filter { !$0.isKnown }.map(\.name)
-        guard !lost.isEmpty else { return }
-        _ = try session.withStore { (store) throws(RepairError) in
-            try session.repeatCheckpoint(store, lost: lost)
+    /// What cannot be read is listed as lost, if the new trees' commit has not done so.
+    private mutating func acceptLosses(
+        _ report: CheckReport, _ before: CheckReport
+    ) throws(RepairError) {
+        let unlisted = report.lostChunks.filter { !$0.isKnown }.map(\.name)
+        if !unlisted.isEmpty {
+            _ = try session.withStore { (store) throws(RepairError) in
+                try session.repeatCheckpoint(store, lost: unlisted)
+            }
         }
-        let paths = report.problems.filter { $0.severity == .loss }.flatMap(\.paths)
+        let known = Set(before.lostChunks.filter(\.isKnown).map(\.name))
+        let lost = report.lostChunks.map(\.name).filter { !known.contains($0) }
+        guard !lost.isEmpty else { return }
+        let told = Set(before.problems.filter { $0.severity == .information }.flatMap(\.paths))
+        let paths = Set(report.problems.flatMap(\.paths)).subtracting(told)
         note(
             .chunksLost, UInt64(lost.count), "no copy can be read", chunks: lost,
-            paths: Array(Set(paths)).sorted { $0.text < $1.text })
+            paths: paths.sorted { $0.text < $1.text })
     }
 
     /// Empties packs in which anything is damaged, and deletes them; puts them aside before, where

@@ -43,6 +43,21 @@ extension TestStore {
         try records { $0.kind == .commit }
     }
 
+    /// Makes the root node of a directory at the top unreadable, and what lies in its frame.
+    func spoilDirectory(_ name: String) throws {
+        let volume = try XCTUnwrap(try State.open(backend).volume(named: "main"))
+        guard case .directory(let node)? = try volume.resolve(name)?.content else {
+            return XCTFail("\(name) has no tree")
+        }
+        for record in try nodeRecords() {
+            let reader = try PackReader(record.pack, in: backend, expecting: nil)
+            let prefix = try reader.readPrefix(at: record.offset).prefix
+            guard prefix.chunks.contains(where: { $0.name == node.name }) else { continue }
+            XCTAssertFalse(prefix.chunks.contains { $0.name == volume.rootName })
+            try spoilBody(record)
+        }
+    }
+
     /// Flips bits in the last bytes of a record's body.
     func spoilBody(_ record: Found) throws {
         let end = record.offset + UInt64(RecordHeader.byteCount) + UInt64(record.header.storedBytes)

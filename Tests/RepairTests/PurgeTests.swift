@@ -114,7 +114,7 @@ final class RebuildTests: XCTestCase {
     func testAnIndexIsKeptWhereItIsAllThatIsLeft() throws {
         var random = seeded()
         let store = try TestStore(copies: 1)
-        try store.use { try $0.put("f", random.bytes(30_000)) }
+        try store.use { try $0.put("f", random.bytes(5000)) }
         let before = try store.files()
         for record in try store.nodeRecords() { try store.spoilBody(record) }
         XCTAssertThrowsError(try StoreRepair.rebuild(store.target)) { error in
