@@ -208,6 +208,16 @@ final class DamageTests: EndToEndTestCase {
             .lastPathComponent
         XCTAssertTrue(checked.text.contains(name), checked.text)
         XCTAssertTrue(checked.text.contains("/victim"), checked.text)
+        // A mount names what is lost, reads what is not, and writes nothing.
+        let mounted = try scene.place.tryMount()
+        XCTAssertEqual(mounted.code, 0, mounted.errors)
+        XCTAssertTrue(mounted.errors.contains(name), mounted.errors)
+        assertFails(EROFS, "writing to a store that lost a pack") {
+            try System.writeFile(scene.place.path("new"), [1])
+        }
+        XCTAssertTrue(
+            try System.readFile(scene.place.path("later")) == scene.files["later"])
+        try scene.place.unmount()
     }
 
     // MARK: strangers

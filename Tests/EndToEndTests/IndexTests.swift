@@ -110,7 +110,10 @@ final class IndexTests: EndToEndTestCase {
             try lose()
             // Twice: the first look must not make the second forget.
             for _ in 0..<2 {
-                try place.mount()
+                let mounted = try place.tryMount()
+                XCTAssertEqual(mounted.code, 0, mounted.errors)
+                XCTAssertTrue(mounted.errors.contains("nothing is written"), mounted.errors)
+                XCTAssertTrue(mounted.errors.contains("commit"), mounted.errors)
                 assertFails(EROFS, "writing to a store that lost its end") {
                     try System.writeFile(place.path("new"), [1])
                 }

@@ -28,10 +28,17 @@ protocol MountableStore: AnyObject {
     var filesystem: any FilesystemOperations { get }
     /// Commands of the control socket beside those that every mount has: commit, statistics, fsck.
     var handlers: [String: ControlHandler] { get }
+    /// What is wrong with the store though it can be mounted, for whoever mounts it: nil where nothing
+    /// is.
+    var notice: String? { get }
     /// From now on the kernel can be told what to let go of. Before the first request is served.
     func attach(_ notifier: any KernelNotifier)
     /// Makes everything durable and closes the store. Once, after the last request.
     func finish() throws
+}
+
+extension MountableStore {
+    var notice: String? { nil }
 }
 
 /// Opens the store of a mount. Called in the daemon: threads may be made.
@@ -78,7 +85,10 @@ struct MountProgram {
         }
         switch consume side {
         case .parent(let outcome):
-            if outcome.status == 0 { return MountExitCode.success.rawValue }
+            if outcome.status == 0 {
+                if !outcome.message.isEmpty { output.message(outcome.message) }
+                return MountExitCode.success.rawValue
+            }
             output.message(outcome.message)
             return outcome.reported ? outcome.status : MountExitCode.failure.rawValue
         case .daemon(let report):
@@ -158,7 +168,7 @@ struct MountProgram {
         defer { server?.stop() }
         try session.mount()
         store.attach(session.notifier)
-        let watcher = try readiness.confirm(place.mountpoint) { reason in
+        let watcher = try readiness.confirm(place.mountpoint, notice: store.notice) { reason in
             log.error("the mount does not answer: \(reason)")
             session.requestExit()
         }

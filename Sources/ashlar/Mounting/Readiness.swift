@@ -29,9 +29,9 @@ final class Readiness: Sendable {
     }
 
     /// Starts a thread that asks the mount, which is about to be served, for its size, and reports
-    /// that it is ready when it has answered; `fail` gets the reason when it does not.
+    /// that it is ready when it has answered, with `notice`; `fail` gets the reason when it does not.
     func confirm(
-        _ mountpoint: String, fail: @escaping @Sendable (String) -> Void
+        _ mountpoint: String, notice: String?, fail: @escaping @Sendable (String) -> Void
     ) throws(Errno) -> PlatformThread? {
         try PlatformThread(name: "mount-ready") { [self] in
             var status = statvfs()
@@ -43,7 +43,7 @@ final class Readiness: Sendable {
             }
             guard let report = take() else { return }
             // Ready is ready, also when the terminal could not be left or the parent is gone.
-            try? report.send(status: 0)
+            try? report.send(status: 0, message: notice ?? "")
         }
     }
 }

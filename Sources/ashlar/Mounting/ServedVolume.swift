@@ -15,6 +15,7 @@ final class ServedVolume: MountableStore {
     private let live: LiveStore
     private let volume: Volume
     private let backend: any Backend
+    let notice: String?
 
     /// Memory for everything, when `memory=` does not say: 1 GiB, or a quarter of the machine's
     /// where that is less.
@@ -46,7 +47,11 @@ final class ServedVolume: MountableStore {
         var options = StoreOptions()
         options.isReadOnly = settings.isReadOnly
         options.memoryBytes = Int(caches / 2)
-        options.onEvent = { StoreWords.log($0, to: log) }
+        let warnings = ConditionMutex<[String]>([])
+        options.onEvent = { event in
+            StoreWords.log(event, to: log)
+            if let words = StoreWords.warning(event) { warnings.withLock { $0.append(words) } }
+        }
         let store: ChunkStore
         do throws(StoreError) {
             store = try ChunkStore.open(
@@ -55,6 +60,8 @@ final class ServedVolume: MountableStore {
         } catch {
             throw CommandFailure(error, store: place.store)
         }
+        let warned = warnings.withLock { $0 }
+        notice = warned.isEmpty ? nil : warned.joined(separator: "\n")
         var volumeOptions = VolumeOptions()
         volumeOptions.isReadOnly = settings.isReadOnly
         volumeOptions.dirtyBytesMax = Int(caches / 8)
@@ -176,11 +183,23 @@ enum StoreWords {
             log.notice("pack \(pack) was never committed to: removed")
         case .deletedPack(let pack): log.info("pack \(pack) held nothing alive: deleted")
         case .damagedChunk(let chunk, let why): log.error("chunk \(chunk) is damaged: \(why)")
+        case .becameReadOnly, .lostPacks:
+            if let words = warning(event) { log.error("\(words)") }
+        }
+    }
+
+    /// What whoever mounts has to know at once, in words.
+    static func warning(_ event: StoreEvent) -> String? {
+        switch event {
         case .becameReadOnly(let why):
-            log.error("nothing is written any more, until the store is opened anew: \(why)")
+            return "nothing is written any more, until the store is opened anew: \(why)"
         case .lostPacks(let packs):
-            let names = packs.map(\.description).joined(separator: ", ")
-            log.error("packs are missing or shorter than they were: \(names)")
+            let names = packs.prefix(8).map(\.description) + (packs.count > 8 ? ["…"] : [])
+            return "\(packs.count) packs are missing or shorter than they were: "
+                + names.joined(separator: ", ")
+        case .replayed, .rebuildingIndex, .rebuilt, .sealedTornPack, .removedTornPack,
+            .deletedPack, .damagedChunk:
+            return nil
         }
     }
 
