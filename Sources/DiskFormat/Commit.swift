@@ -152,6 +152,9 @@ public struct Commit: Equatable, Sendable {
 ///
 ///     pack (16) · from (variable) · to (variable) · records (variable) · XXH3-128 of their 48-byte
 ///     headers one behind the other (16)
+///
+/// All records, of whatever kind: the headers of those that a program passes over are digested as
+/// they lie there.
 public struct PackSpan: Equatable, Sendable {
     public var pack: PackID
     public var range: Range<UInt64>

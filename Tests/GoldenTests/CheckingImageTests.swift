@@ -57,6 +57,20 @@ final class CheckingImageTests: XCTestCase {
         }
     }
 
+    /// Lists of several nodes are what the image is for.
+    func testTheTallImageHasInnerNodes() throws {
+        let state = try State.open(try ImageFiles.backend(.tall))
+        let volume = try XCTUnwrap(state.volume(named: "main"))
+        XCTAssertGreaterThan(try XCTUnwrap(volume.root.linkedInodes).level, 0)
+        for path in ["/many", "/wide"] {
+            switch try volume.resolve(path)?.content {
+            case .directory(let node), .recipe(let node):
+                XCTAssertGreaterThan(node.level, 0, path)
+            default: XCTFail(path)
+            }
+        }
+    }
+
     /// The names of all volumes' files, with everything that is told of them.
     func testStatesAreWhatIsExpected() throws {
         for image in GoldenImage.allCases where image.use == .readAndWrite || image.use == .read {

@@ -56,7 +56,7 @@ extension GoldenImage {
                 "backup-2023.11+x_y: 1 2 0 6 0 0", "main: 5 1 0 8023 0 0",
             ]
         case .deleted: ["sequence 11, to replay 0, packs 4", "main: 4 1 0 3024 0 0"]
-        case .tall: ["sequence 2, to replay 1, packs 1", "main: 801 3 0 137981492 300 0"]
+        case .tall: ["sequence 2, to replay 1, packs 1", "main: 1041 3 0 966979124 440 0"]
         case .futureReadOnly: ["sequence 2, to replay 1, packs 1", "main: 3 2 0 630 0 0"]
         case .futureOptional: ["sequence 2, to replay 1, packs 2", "main: 3 2 0 630 0 0"]
         case .futureRecord, .futureSection, .futureUpgraded:

@@ -77,28 +77,28 @@ extension GoldenImage {
     static var tallRows: [Row] {
         var rows = [
             Row("/", 1, 0o040755, links: 4), Row("/many", 2, 0o040755),
-            Row("/linked", 403, 0o040755),
+            Row("/linked", 503, 0o040755),
         ]
-        for index in UInt64(0)..<400 where index != 300 {
+        for index in UInt64(0)..<500 where index != 300 {
             rows.append(Row("/many/file-\(index)", 3 + index, 0o100644))
         }
-        for index in UInt64(0)..<300 {
+        for index in UInt64(0)..<440 {
             for name in ["name", "again"] {
-                rows.append(Row("/linked/\(name)-\(index)", 404 + index, 0o100644, links: 2))
+                rows.append(Row("/linked/\(name)-\(index)", 504 + index, 0o100644, links: 2))
             }
         }
         for index in UInt64(0)..<100 {
-            rows.append(Row("/many/behind-\(index)", 706 + index, 0o100600))
+            rows.append(Row("/many/behind-\(index)", 946 + index, 0o100600))
         }
         var runs: [Row.Run] = []
         var end: UInt64 = 0
-        for index in UInt64(0)..<700 {
-            end += (1 + index % 97) * 4_096
+        for index in UInt64(0)..<480 {
+            end += (1 + index * 30 % 997) * 4_096
             runs.append(.init(end, 1_024, "901f39cd35b7f9ba"))
             end += 1_024
         }
-        rows.append(Row("/wide", 704, 0o100644).holding(runs))
-        rows.append(Row("/text", 705, 0o100644).holding([.init(0, 40_500, "f6bdc113a8c545bb")]))
+        rows.append(Row("/wide", 944, 0o100644).holding(runs))
+        rows.append(Row("/text", 945, 0o100644).holding([.init(0, 40_500, "f6bdc113a8c545bb")]))
         return rows
     }
 

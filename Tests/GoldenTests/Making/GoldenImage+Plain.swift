@@ -196,16 +196,16 @@ extension GoldenImage {
         let writer = try ImageWriter(plan)
         let volume = ImageVolume(writer)
         let many = try volume.make("many", 0o040755)
-        for index in 0..<400 { try volume.make("file-\(index)", in: many, 0o100644) }
+        for index in 0..<500 { try volume.make("file-\(index)", in: many, 0o100644) }
         let linked = try volume.make("linked", 0o040755)
-        for index in 0..<300 {
+        for index in 0..<440 {
             let inode = try volume.make("name-\(index)", in: linked, 0o100644)
             volume.link(inode, "again-\(index)", in: linked)
         }
         var segments: [Segment] = []
         let block = SplitMix.bytes(seed: 7, 1_024)
-        for index in 0..<700 {
-            segments += [.hole(UInt64(1 + index % 97) * 4_096), .bytes(block)]
+        for index in 0..<480 {
+            segments += [.hole(UInt64(1 + index * 30 % 997) * 4_096), .bytes(block)]
         }
         try volume.make("wide", 0o100644) { try volume.fill(&$0, segments) }
         let text = String(repeating: "The quick brown fox jumps over the lazy dog.\n", count: 900)
