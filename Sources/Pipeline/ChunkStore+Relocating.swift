@@ -44,8 +44,8 @@ public struct Vacated: Equatable, Sendable {
     public var movedBytes: UInt64 = 0
     /// Chunks that have another place anyway.
     public var forgottenChunks: UInt64 = 0
-    /// Living chunks of which no copy could be read. They keep their places, and the pack with them,
-    /// unless they were to be given up.
+    /// Living chunks of which no copy could be read. They keep their places, and the pack with
+    /// them, unless they were to be given up.
     public var unreadable: [ChunkName] = []
 }
 
@@ -73,8 +73,8 @@ extension ChunkStore {
         }.sorted { $0.id < $1.id }
     }
 
-    /// A checkpoint of the volumes as the newest one has them: it condemns what died long enough ago.
-    /// Only while no volume was changed since.
+    /// A checkpoint of the volumes as the newest one has them: it condemns what died long enough
+    /// ago. Only while no volume was changed since.
     ///
     /// - Parameter lost: chunks that are accepted as lost from now on.
     public func repeatCheckpoint(
@@ -89,9 +89,9 @@ extension ChunkStore {
         return try commit(draft)
     }
 
-    /// Lays the living chunks of sealed packs anew, in the order in which they lie there. They are in
-    /// place with the next commit; the caller makes it a checkpoint, and another one, which condemns
-    /// what is empty. Nobody else may commit meanwhile.
+    /// Lays the living chunks of sealed packs anew, in the order in which they lie there. They are
+    /// in place with the next commit; the caller makes it a checkpoint, and another one, which
+    /// condemns what is empty. Nobody else may commit meanwhile.
     ///
     /// Memory: about 100 bytes for each chunk of these packs.
     ///
@@ -124,8 +124,8 @@ extension ChunkStore {
         return result
     }
 
-    /// Stores a chunk though the index may think that it is there: for those whose copies are known to
-    /// be bad. Otherwise as `put`.
+    /// Stores a chunk though the index may think that it is there: for those whose copies are known
+    /// to be bad. Otherwise as `put`.
     public func putAnew(
         _ bytes: UnsafeRawBufferPointer, domain: ChunkDomain
     ) throws(StoreError) -> ChunkName {
@@ -159,8 +159,8 @@ extension ChunkStore {
         }
     }
 
-    /// Chunks with places in these packs that the packs' tables do not tell of: damaged ones, where a
-    /// pack has any.
+    /// Chunks with places in these packs that the packs' tables do not tell of: damaged ones, where
+    /// a pack has any.
     private func vacateStragglers(
         _ vacating: inout Vacating, _ result: inout Vacated
     ) throws(StoreError) {
@@ -216,7 +216,8 @@ extension ChunkStore {
         (try? reader.withBytes(of: name, at: places, domain: .data) { $0.count }) != nil
     }
 
-    /// The chunk's bytes, verified by its name and not by its frame alone; nil where there are none.
+    /// The chunk's bytes, verified by its name and not by its frame alone; nil where there are
+    /// none.
     private func verifiedBytes(
         _ name: ChunkName, _ record: ChunkRecord
     ) throws(StoreError) -> [UInt8]? {

@@ -6,8 +6,8 @@ import Metadata
 public struct IndexGlance: Sendable {
     /// Opened for reading; the caller closes it.
     public let store: any MetadataStore
-    /// Hash of the last commit that the index holds; zero, which is no commit's, where the index was
-    /// never finished or does not say: the next opening makes it anew.
+    /// Hash of the last commit that the index holds; zero, which is no commit's, where the index
+    /// was never finished or does not say: the next opening makes it anew.
     public let lastCommit: ChunkName
 }
 

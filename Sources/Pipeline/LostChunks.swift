@@ -1,9 +1,9 @@
 // Chunks that are in use and known to be lost: listed by commits, kept in the index.
 //
-// A repair's commit adds names (`CommitDraft.lostChunks`); every checkpoint repeats all that are still
-// lost, so that they outlive the index. A chunk that is laid anew leaves the list with the commit
-// that vouches for it, one that is condemned with the commit that says so. What is listed counts as
-// damaged: a hit on it stores it again.
+// A repair's commit adds names (`CommitDraft.lostChunks`); every checkpoint repeats all that are
+// still lost, so that they outlive the index. A chunk that is laid anew leaves the list with the
+// commit that vouches for it, one that is condemned with the commit that says so. What is listed
+// counts as damaged: a hit on it stores it again.
 import ChunkIndex
 import DiskFormat
 import Metadata
@@ -44,8 +44,8 @@ extension CommitApplier {
         }
     }
 
-    /// Takes those off the list that are laid anew or gone; call when all else is staged. All that are
-    /// on it are marked as damaged.
+    /// Takes those off the list that are laid anew or gone; call when all else is staged. All that
+    /// are on it are marked as damaged.
     func dropFound(_ batch: inout MetadataBatch) {
         for (name, staged) in chunks
         where staged.before?.isDamaged == true && (staged.isLaid || staged.now == nil) {

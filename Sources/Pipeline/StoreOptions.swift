@@ -6,15 +6,16 @@ import Glibc
 public struct StoreOptions: Sendable {
     /// Opens without changing anything, neither packs nor index.
     public var isReadOnly = false
-    /// Opens for writing what could only be read otherwise: a store that has lost packs, or whose log
-    /// is damaged. It goes on from its last good state, cuts off what lies behind it, and forgets the
-    /// packs that are gone. For repairs, which have told what is lost, put aside what is cut off, and
-    /// thrown away an index that knew packs which are gone.
+    /// Opens for writing what could only be read otherwise: a store that has lost packs, or whose
+    /// log is damaged. It goes on from its last good state, cuts off what lies behind it, and
+    /// forgets the packs that are gone. For repairs, which have told what is lost, put aside what
+    /// is cut off, and thrown away an index that knew packs which are gone.
     public var acceptsLosses = false
     /// Bytes of memory for caches and buffers. Half of it keeps decoded frames, three eighths are
     /// the index's, and the last eighth bounds the buffers that are kept for new super-chunks.
     public var memoryBytes = 512 << 20
-    /// Threads that compress, and as many that read ahead; at least 1. As many as there are processors.
+    /// Threads that compress, and as many that read ahead; at least 1. As many as there are
+    /// processors.
     public var workerCount: Int
     /// How new super-chunks are compressed; nil: as the store's parameters say.
     public var method: CompressionMethod?
@@ -38,7 +39,8 @@ public enum StoreEvent: Sendable {
     case rebuildingIndex(reason: String)
     /// The index is there again, with so many chunks.
     case rebuilt(chunks: UInt64)
-    /// A pack that an unclean end left was cut at this byte, behind its last valid record, and sealed.
+    /// A pack that an unclean end left was cut at this byte, behind its last valid record, and
+    /// sealed.
     case sealedTornPack(PackID, at: UInt64)
     /// A pack in which nothing was committed was removed after an unclean end.
     case removedTornPack(PackID)
@@ -52,20 +54,21 @@ public enum StoreEvent: Sendable {
     case lostPacks([PackID])
 }
 
-/// What a caller wants committed. The store adds what is its own: spans, packs, epochs and sequences.
+/// What a caller wants committed. The store adds what is its own: spans, packs, epochs and
+/// sequences.
 public struct CommitDraft: Sendable {
     /// What changes in each volume; `epoch` and `sequence` are filled in by the store.
     public var volumes: [VolumeChanges]
-    /// Whether recovery may begin at this commit. Every volume in it then has a `root`; those that are
-    /// not in it keep theirs.
+    /// Whether recovery may begin at this commit. Every volume in it then has a `root`; those that
+    /// are not in it keep theirs.
     public var isCheckpoint: Bool
     /// Tree nodes that a checkpoint took up or let go, also the volumes' `RootImage` chunks and the
     /// nodes of tables of linked inodes.
     public var nodeCounts: [CountChange]
     /// Chunks that are accepted as lost from now on, until they are laid anew or nobody owns them.
     public var lostChunks: [ChunkName] = []
-    /// Begins a new epoch above these numbers: a checkpoint behind which nothing that came before is
-    /// followed any more. For repairs; nil: the log goes on.
+    /// Begins a new epoch above these numbers: a checkpoint behind which nothing that came before
+    /// is followed any more. For repairs; nil: the log goes on.
     public var newEpochAbove: LogMark?
     public var time: DiskTime
 

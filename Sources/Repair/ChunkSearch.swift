@@ -105,8 +105,8 @@ final class ChunkSearch {
 
     // MARK: files
 
-    /// Cuts a file as the store does, and takes what is wanted: chunks of data, and the nodes of the
-    /// recipe that the file would have.
+    /// Cuts a file as the store does, and takes what is wanted: chunks of data, and the nodes of
+    /// the recipe that the file would have.
     ///
     /// - Throws: nothing for what cannot be read: what lies behind it is cut otherwise, and left.
     func searchFile(_ file: SourceFile) throws(RepairError) {
@@ -164,8 +164,9 @@ final class ChunkSearch {
     }
 }
 
-/// The recipe that a file would have: with its runs of zeros as allocated zeros, and, where the file
-/// has holes, also with all of them as holes. Nodes that are wanted are found on the way. One thread.
+/// The recipe that a file would have: with its runs of zeros as allocated zeros, and, where the
+/// file has holes, also with all of them as holes. Nodes that are wanted are found on the way. One
+/// thread.
 private final class RecipeGuess {
     /// Names nodes, and keeps none.
     private struct Nodes: NodeStore {

@@ -1,13 +1,15 @@
 // Entries of directories whose nodes cannot be read, looked for in all nodes that can.
 //
-// Nodes do not say of which volume and directory they are, but images of inodes name their parent. So
-// all leaves of directories in the packs are read, of whatever age, and all commits; an image counts when its inode is
-// not in the index, and its parent is a directory that is lost itself or could not be read whole. Of
-// several images the one that was changed last counts. What was deleted from such a directory before
-// may come back with it; nothing that a sound directory has given up does.
+// Nodes do not say of which volume and directory they are, but images of inodes name their parent.
+// So all leaves of directories in the packs are read, of whatever age, and all commits; an image
+// counts when its inode is not in the index, and its parent is a directory that is lost itself or
+// could not be read whole. Of several images the one that was changed last counts. What was deleted
+// from such a directory before may come back with it; nothing that a sound directory has given up
+// does.
 //
-// A lost directory that can be read whole has exactly the entries that it says. What has no place but
-// in a directory with unreadable nodes is left without a name: `TreesAnew` puts it into lost+found.
+// A lost directory that can be read whole has exactly the entries that it says. What has no place
+// but in a directory with unreadable nodes is left without a name: `TreesAnew` puts it into
+// lost+found.
 //
 // Memory: an image and a name for each inode that the index does not know.
 import Backends
@@ -206,8 +208,8 @@ struct LostEntries {
         return partial
     }
 
-    /// Whether an image's place is one that was lost. Linked inodes have no parent: those that are not
-    /// in the index were in a part of their table that is lost, or are deleted since.
+    /// Whether an image's place is one that was lost. Linked inodes have no parent: those that are
+    /// not in the index were in a part of their table that is lost, or are deleted since.
     private func belongs(_ candidate: Candidate, to partial: Set<UInt64>) -> Bool {
         guard let parent = candidate.image.parent else { return candidate.image.linkCount > 0 }
         return partial.contains(parent)

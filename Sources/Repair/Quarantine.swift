@@ -2,8 +2,8 @@
 import Backends
 import DiskFormat
 
-/// Puts files of packs aside: `quarantine/<pack>.pack`, or with a number behind it where there is one
-/// of that name already. Nothing but `heal` and people read them. One thread.
+/// Puts files of packs aside: `quarantine/<pack>.pack`, or with a number behind it where there is
+/// one of that name already. Nothing but `heal` and people read them. One thread.
 struct Quarantine {
     /// The folder in the store.
     static let prefix = "quarantine/"

@@ -13,18 +13,19 @@
 /// lost* once a commit lists it (`Commit.lostChunks`): a check then tells of it as information, and
 /// reading it is EIO as before; it is never made up, and never zeros. Every checkpoint repeats the
 /// list, so it outlives the index; what is laid anew, or owned by nobody, leaves it. A pack is
-/// *put aside* when a copy of its file is kept under `quarantine/` in the store, where nothing reads
-/// it but `heal` and people.
+/// *put aside* when a copy of its file is kept under `quarantine/` in the store, where nothing
+/// reads it but `heal` and people.
 ///
 /// Invariants:
-/// 1. Nothing that can be read is lost, and nothing that cannot be read is deleted: what is taken out
-///    of a pack that has lost content in it, or cut off behind a damaged log, is put aside first,
-///    and named in the report.
-/// 2. Safe to interrupt at any write: each step is a commit of the engine, or leaves a store that the
-///    next run of the same function puts right.
-/// 3. What was repaired is checked again; the report has both checks. A second run finds nothing to do.
-/// 4. Packs are deleted by the engine's rule alone (DESIGN §5.4): condemned by a durable commit, and
-///    needed by neither of the last two checkpoints.
+/// 1. Nothing that can be read is lost, and nothing that cannot be read is deleted: what is taken
+///    out of a pack that has lost content in it, or cut off behind a damaged log, is put aside
+///    first, and named in the report.
+/// 2. Safe to interrupt at any write: each step is a commit of the engine, or leaves a store that
+///    the next run of the same function puts right.
+/// 3. What was repaired is checked again; the report has both checks. A second run finds nothing to
+///    do.
+/// 4. Packs are deleted by the engine's rule alone (DESIGN §5.4): condemned by a durable commit,
+///    and needed by neither of the last two checkpoints.
 ///
 /// Threads: one call at a time for a store, on any thread; the caller holds the store's lock.
 import Backends

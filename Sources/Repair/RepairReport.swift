@@ -17,7 +17,8 @@ public struct RepairAction: Equatable, Sendable {
         case commitsLost
         /// All trees of the volumes were written anew; `detail` tells what was put right.
         case treesWritten
-        /// Files and directories whose place was lost are in `lost+found`: `paths` are the new ones.
+        /// Files and directories whose place was lost are in `lost+found`: `paths` are the new
+        /// ones.
         case entriesRecovered
         /// Names that led to nothing are gone: `paths`.
         case namesDropped

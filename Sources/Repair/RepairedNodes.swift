@@ -4,8 +4,8 @@ import Hashing
 import Pipeline
 import Trees
 
-/// A store as a place of nodes: one that is known is read back before it is believed, and stored again
-/// where that fails. Also tells what recipes say. One thread.
+/// A store as a place of nodes: one that is known is read back before it is believed, and stored
+/// again where that fails. Also tells what recipes say. One thread.
 final class RepairedNodes: NodeStore {
     private let store: ChunkStore
     private let hashers: HasherPool
@@ -73,8 +73,8 @@ final class RepairedNodes: NodeStore {
         }
     }
 
-    /// The bytes of a file and those of them that are not holes, as its content says; nil where that
-    /// cannot be read.
+    /// The bytes of a file and those of them that are not holes, as its content says; nil where
+    /// that cannot be read.
     func size(of image: InodeImage) -> (bytes: UInt64, allocated: UInt64)? {
         switch image.content {
         case .chunk(let name):

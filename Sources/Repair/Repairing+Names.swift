@@ -7,8 +7,8 @@ extension Repairing {
     /// Gives pack files the names that their headers say, where no right one is in the way. Which
     /// store counts is what most headers say.
     ///
-    /// Two packs whose names were swapped go by way of names that are no packs': what an interruption
-    /// leaves under those is found again by its header.
+    /// Two packs whose names were swapped go by way of names that are no packs': what an
+    /// interruption leaves under those is found again by its header.
     mutating func renameMisnamed() throws(RepairError) {
         let backend = session.target.backend
         do throws(BackendError) {

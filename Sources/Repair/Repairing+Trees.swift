@@ -1,5 +1,5 @@
-// Logs that are damaged, packs that are gone, trees that contradict themselves: the volumes' trees are
-// written whole, and a checkpoint that begins a new epoch is all that counts from then on.
+// Logs that are damaged, packs that are gone, trees that contradict themselves: the volumes' trees
+// are written whole, and a checkpoint that begins a new epoch is all that counts from then on.
 import Backends
 import Checking
 import DiskFormat
@@ -9,8 +9,8 @@ import Pipeline
 
 extension Repairing {
     /// The order: what is about to be cut off is put aside; the store is opened at its newest state
-    /// that is complete, by the index where that is sound, else from the packs; the trees are written
-    /// from the index, and committed; the index is made anew.
+    /// that is complete, by the index where that is sound, else from the packs; the trees are
+    /// written from the index, and committed; the index is made anew.
     mutating func writeTrees(_ plan: Plan) throws(RepairError) {
         let log = try readLog()
         try putAsideWhatIsCut(plan, log)
@@ -37,8 +37,8 @@ extension Repairing {
         try rebuildIndex("the trees are new")
     }
 
-    /// What could not be seen to be lost before the trees could be read: the index that is made of them
-    /// would be incomplete otherwise.
+    /// What could not be seen to be lost before the trees could be read: the index that is made of
+    /// them would be incomplete otherwise.
     private func acceptWhatTreesShow() throws(RepairError) {
         let lost = try session.check(options.depth).lostChunks.filter { !$0.isKnown }.map(\.name)
         guard !lost.isEmpty else { return }
@@ -99,8 +99,8 @@ extension Repairing {
         }
     }
 
-    /// Packs that opening cuts or removes though commits lie in them that were durable, and packs that
-    /// are shorter than they were.
+    /// Packs that opening cuts or removes though commits lie in them that were durable, and packs
+    /// that are shorter than they were.
     private mutating func putAsideWhatIsCut(
         _ plan: Plan, _ log: LogSeen
     ) throws(RepairError) {

@@ -77,8 +77,8 @@ struct Session {
         }
     }
 
-    /// Replaces the index by an empty one, which the next opening fills from the packs. Only where the
-    /// packs have a state to fill it from: otherwise it may be all that is left.
+    /// Replaces the index by an empty one, which the next opening fills from the packs. Only where
+    /// the packs have a state to fill it from: otherwise it may be all that is left.
     ///
     /// - Throws: `store(noCommit)` where they have not; the index is untouched then.
     func dropIndex() throws(RepairError) {

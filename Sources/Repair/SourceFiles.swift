@@ -73,8 +73,8 @@ struct SourceWalk {
         }
     }
 
-    /// Calls `body` for each regular file, and `failed` with what cannot be read; `body` ends the walk
-    /// by returning false.
+    /// Calls `body` for each regular file, and `failed` with what cannot be read; `body` ends the
+    /// walk by returning false.
     func forEachFile(
         below path: String, failed: (_ path: String, _ code: Int32) -> Void,
         _ body: (SourceFile) throws(RepairError) -> Bool

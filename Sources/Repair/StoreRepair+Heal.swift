@@ -39,15 +39,17 @@ extension StoreRepair {
     /// stores what it finds. Then it checks again.
     ///
     /// A regular file is searched from its beginning as the store would cut it, so a copy of a lost
-    /// file heals it, and one that begins as it did heals its beginning; the recipe of such a file is
-    /// found as well. Every pack that is met (of a copy of the store, of another store, from
+    /// file heals it, and one that begins as it did heals its beginning; the recipe of such a file
+    /// is found as well. Every pack that is met (of a copy of the store, of another store, from
     /// `quarantine/`) is searched for its chunks. Nothing is taken on trust: what is stored has the
     /// name that was looked for.
     ///
-    /// Nodes that are found may name more that is lost, so the search is repeated while it finds any.
+    /// Nodes that are found may name more that is lost, so the search is repeated while it finds
+    /// any.
     ///
     /// - Parameters:
-    ///   - paths: files and directories; symbolic links below them are not followed, and the store's
+    ///   - paths: files and directories; symbolic links below them are not followed, and the
+    ///   store's
     ///     own directory is passed over. Quarantined packs are given as files.
     /// - Throws: `readOnly` where the store has to be repaired first, `cancelled`, and errors of
     ///   writing. Sources that cannot be read are in the report.

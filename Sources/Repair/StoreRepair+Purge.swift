@@ -33,8 +33,8 @@ public struct PurgeReport: Equatable, Sendable {
 }
 
 extension StoreRepair {
-    /// Removes chunks that nothing owns: packs that are wholly dead are deleted, mostly dead ones are
-    /// rewritten first, in the order of what they give back.
+    /// Removes chunks that nothing owns: packs that are wholly dead are deleted, mostly dead ones
+    /// are rewritten first, in the order of what they give back.
     ///
     /// Each step is a checkpoint: a purge that is cut off has done what it did.
     ///

@@ -9,15 +9,17 @@ public struct RebuildReport: Equatable, Sendable {
     public var uniqueBytes: UInt64
     public var packs: PackFiles
     public var nanoseconds: UInt64
-    /// Why the store may only be read: something that only `repair` may decide; nil where all is well.
+    /// Why the store may only be read: something that only `repair` may decide; nil where all is
+    /// well.
     public var readOnlyReason: String?
 }
 
 extension StoreRepair {
-    /// Throws the index away and makes it anew from the packs, as mounting does where there is none.
+    /// Throws the index away and makes it anew from the packs, as mounting does where there is
+    /// none.
     ///
-    /// Interrupted at any moment it leaves an index that the next opening makes anew; it is cancelled
-    /// at its beginning only.
+    /// Interrupted at any moment it leaves an index that the next opening makes anew; it is
+    /// cancelled at its beginning only.
     ///
     /// - Throws: `store(notAStore)`, `store(noCommit)`, `index(busy)`, and what hinders reading.
     public static func rebuild(

@@ -172,8 +172,8 @@ struct Repairing {
         if !kept.isEmpty {
             note(.packsKept, UInt64(kept.count), "no room to rewrite them", packs: kept)
         }
-        // A recipe node without a place counts its children when it is laid anew: the counts have to
-        // be without them until then.
+        // A recipe node without a place counts its children when it is laid anew: the counts have
+        // to be without them until then.
         if givesUpUnreadable { try rebuildIndex("places of what is lost were given up") }
     }
 

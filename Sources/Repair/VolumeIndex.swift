@@ -4,8 +4,8 @@ import Metadata
 import NamespaceIndex
 import Pipeline
 
-/// Names, inodes and pieces of one volume in an open store's index. What cannot be understood is left
-/// out: the index is derived. Any thread.
+/// Names, inodes and pieces of one volume in an open store's index. What cannot be understood is
+/// left out: the index is derived. Any thread.
 struct VolumeIndex {
     let index: any MetadataStore
     let number: UInt32

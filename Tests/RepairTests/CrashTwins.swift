@@ -10,9 +10,9 @@ struct CrashTwins {
         base = store
     }
 
-    /// Does `work` to a copy of the store, and calls `check` with a store for every `step`th change of
-    /// its files, as a power cut there leaves it: all that was made durable, and some of the rest. The
-    /// index is the one from before, or gone.
+    /// Does `work` to a copy of the store, and calls `check` with a store for every `step`th change
+    /// of its files, as a power cut there leaves it: all that was made durable, and some of the
+    /// rest. The index is the one from before, or gone.
     func forEachCut(
         step: Int, _ random: inout SeededGenerator,
         _ check: (TestStore, String) throws -> Void, of work: (TestStore) throws -> Void

@@ -6,11 +6,11 @@ import Pipeline
 import Repair
 import XCTest
 
-/// Faults that cost the store its structure: damaged logs, lost packs, unreadable trees, volumes that
-/// contradict themselves.
+/// Faults that cost the store its structure: damaged logs, lost packs, unreadable trees, volumes
+/// that contradict themselves.
 final class DeepRepairTests: XCTestCase {
-    /// Five directories of forty files with long names, so that there are several nodes of trees; in
-    /// two sessions, so that there are several checkpoints.
+    /// Five directories of forty files with long names, so that there are several nodes of trees;
+    /// in two sessions, so that there are several checkpoints.
     private func makeStore(_ random: inout SeededGenerator, copies: UInt8 = 1) throws -> TestStore {
         let store = try TestStore(copies: copies)
         for half in 0..<2 {

@@ -6,8 +6,8 @@ import Pipeline
 import Repair
 import XCTest
 
-/// One fault each: found, named, repaired, the second run clean, and nothing lost but what the fault
-/// took.
+/// One fault each: found, named, repaired, the second run clean, and nothing lost but what the
+/// fault took.
 final class RepairTests: XCTestCase {
     private func makeStore(_ random: inout SeededGenerator, copies: UInt8 = 2) throws -> TestStore {
         let store = try TestStore(copies: copies)

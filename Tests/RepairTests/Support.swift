@@ -102,7 +102,8 @@ final class TestStore {
 
     /// Opens the volume, and closes it when `body` is done.
     ///
-    /// - Parameter isCut: the process is killed instead: what was committed is there, no checkpoint.
+    /// - Parameter isCut: the process is killed instead: what was committed is there, no
+    ///   checkpoint.
     func use(isCut: Bool = false, _ body: (Volume) throws -> Void) throws {
         let store = try ChunkStore.open(backend, index: index, options: TestStore.options)
         XCTAssertNil(store.failure)
