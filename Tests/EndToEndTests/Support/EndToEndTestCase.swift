@@ -31,6 +31,8 @@ class EndToEndTestCase: XCTestCase {
         let base = NSTemporaryDirectory()
         folder = (base.hasSuffix("/") ? base : base + "/") + "ashlar-e2e-\(UUID().uuidString)"
         try System.check(mkdir(folder, 0o755))
+        // Where `fsck.ashlar -n` keeps notes, which is outside of stores.
+        setenv("XDG_STATE_HOME", folder + "/state", 1)
         let folder = folder
         let watchdog = DispatchWorkItem {
             print("\(folder): the test takes too long, its daemons are killed")
@@ -44,6 +46,7 @@ class EndToEndTestCase: XCTestCase {
     override func tearDown() {
         guard !folder.isEmpty else { return }
         watchdog?.cancel()
+        unsetenv("XDG_STATE_HOME")
         Cleaning.killDaemons(below: folder)
         Cleaning.detachMounts(below: folder)
         Cleaning.waitForRelease(below: folder)

@@ -9,7 +9,7 @@ enum Machine {
     /// Skips the test where nothing can be mounted.
     static func requireMounts() throws {
         guard access("/dev/fuse", R_OK | W_OK) == 0 else {
-            throw XCTSkip("no /dev/fuse on this machine: the mounted volume is not tested")
+            throw XCTSkip("no /dev/fuse that we may open: the mounted volume is not tested")
         }
         guard geteuid() == 0 else { throw XCTSkip("not root: the mounted volume is not tested") }
     }
