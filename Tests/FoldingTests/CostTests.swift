@@ -79,8 +79,10 @@ final class CostTests: XCTestCase {
                 bytes: RepeatedBytes(generator.bytes(4096)), newSize: content.size)
             XCTAssertNotEqual(result.content.key, content.key)
             XCTAssertEqual(result.allocatedBytes, content.size)
-            XCTAssertLessThan(store.nodeReads, 24)
-            XCTAssertLessThan(store.nodeWrites, 12)
+            // Of several hundred. How soon old and new nodes end together again is chance: usually
+            // within two or three.
+            XCTAssertLessThan(store.nodeReads, 96)
+            XCTAssertLessThan(store.nodeWrites, 48)
             XCTAssertLessThan(result.dataBytesRead, 1 << 20)
             XCTAssertLessThan(result.chunksPut, 32)
             // Changed back, it is what it was.
