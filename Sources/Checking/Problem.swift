@@ -141,7 +141,7 @@ extension Problem {
                 "A new checkpoint makes it unnecessary, if nothing lies beyond it."
             case .commitsBeyondDamage:
                 "Mount read-only, save what was changed last, then repair."
-            case .logWaits: "Nothing: the next mount replays the log."
+            case .logWaits: "Nothing: the log is applied when the store is next opened."
             case .noState, .rootUnreadable:
                 "Bring lost packs back; otherwise mount an earlier snapshot."
             case .statisticsWrong, .allocatedWrong, .sizeWrong, .inodeTwice, .inodeLimit,

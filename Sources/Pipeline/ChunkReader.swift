@@ -112,6 +112,25 @@ final class ChunkReader: Sendable {
         }
     }
 
+    /// The chunks that lie in a place's frame, by the table of its super-chunk, which has a checksum
+    /// of its own; empty where that cannot be read either.
+    func names(inFrameOf place: ChunkPlace) -> [ChunkName] {
+        guard let pack = try? shelf.reader(place.pack),
+            let (_, prefix) = try? pack.readPrefix(at: place.recordOffset)
+        else { return [] }
+        var names: [ChunkName] = []
+        var slot = 0
+        for (index, frame) in prefix.frames.enumerated() {
+            var left = Int(frame.rawBytes)
+            while left > 0, slot < prefix.chunks.count {
+                if index == Int(place.frame) { names.append(prefix.chunks[slot].name) }
+                left -= Int(prefix.chunks[slot].rawBytes)
+                slot += 1
+            }
+        }
+        return names
+    }
+
     /// The owned names of a recipe node: what its leaves name, or its children.
     func children(
         of name: ChunkName, at places: [ChunkPlace]

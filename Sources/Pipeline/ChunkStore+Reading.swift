@@ -59,10 +59,31 @@ extension ChunkStore {
             return try reader.withBytes(of: name, at: places, domain: domain, body)
         } catch {
             if error.isDamageOfChunk {
-                laying.withLock { state in _ = state.damaged.insert(name) }
+                var damaged = [name]
+                if domain == .data { damaged += sharers(of: places) }
+                laying.withLock { state in state.damaged.formUnion(damaged) }
             }
             throw error
         }
+    }
+
+    /// The chunks that have no copy but in these frames, which do not verify: whoever reads one of
+    /// them stops there, and so nobody would learn that the others are to be stored anew.
+    private func sharers(of places: [ChunkPlace]) -> [ChunkName] {
+        var names: [ChunkName] = []
+        for place in places {
+            for name in reader.names(inFrameOf: place) {
+                guard let record = try? chunkRecord(name), !record.isDamaged else { continue }
+                let isElsewhere = record.places.contains { other in
+                    !places.contains {
+                        $0.pack == other.pack && $0.recordOffset == other.recordOffset
+                            && $0.frame == other.frame
+                    }
+                }
+                if !isElsewhere { names.append(name) }
+            }
+        }
+        return names
     }
 
     private func source(of name: ChunkName) -> Source {

@@ -13,11 +13,14 @@ final class GeneratorTests: XCTestCase {
         ProcessInfo.processInfo.environment["ASHLAR_WRITE_IMAGES"] == "1"
     }
 
-    /// Writes the images that are not there; with ASHLAR_WRITE_IMAGES=1 only. One that is there is
+    /// No image is missing; with ASHLAR_WRITE_IMAGES=1 those that are are written. One that is there is
     /// never written over.
     func testMissingImagesAreWritten() throws {
-        guard isWriting else { throw XCTSkip("ASHLAR_WRITE_IMAGES is not 1") }
         for image in GoldenImage.allCases where try ImageFiles.load(image).isEmpty {
+            guard isWriting else {
+                XCTFail("image \(image.rawValue) is missing")
+                continue
+            }
             try ImageFiles.write(
                 try image.make(),
                 to: ImageFiles.folder.appendingPathComponent(image.rawValue))

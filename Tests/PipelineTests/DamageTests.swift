@@ -118,17 +118,22 @@ final class DamageTests: XCTestCase {
         var store = try open(log: log)
         let bytes = random.bytes(3000)
         let name = try store.put(bytes)
+        let beside = try store.put(random.bytes(3000))
         let draft = store.draft { changes in
-            changes.nextInode = 3
-            changes.inodes = [.put(file(2, content: .chunk(name)))]
+            changes.nextInode = 4
+            changes.inodes = [
+                .put(file(2, content: .chunk(name))), .put(file(3, content: .chunk(beside))),
+            ]
         }
         _ = try store.commit(draft)
+        XCTAssertTrue(try store.isKnown(beside))
         try flip(backend, store, try place(name, store))
         XCTAssertThrowsError(try store.bytes(of: name, domain: .data)) { error in
             guard case StoreError.damagedChunk = error else { return XCTFail("\(error)") }
         }
         XCTAssertTrue(log.text.contains("damagedChunk"), log.text)
         XCTAssertFalse(try store.isKnown(name))
+        XCTAssertFalse(try store.isKnown(beside), "it shares the damaged frame")
         // The knowledge survives, as soon as there is a commit.
         _ = try store.commit(store.draft { _ in })
         XCTAssertEqual(try store.index.chunk(name)?.isDamaged, true)

@@ -24,8 +24,13 @@ struct NamePrefix {
 
     private let digits: String
 
-    /// nil unless `text` has 4 to 64 hexadecimal digits.
+    /// nil unless `text` has 4 to 64 hexadecimal digits, perhaps behind the kind that
+    /// `user.ashlar.key` puts before them.
     init?(_ text: String) {
+        var text = text[...]
+        for kind in ["chunk:", "recipe:", "tree:"] where text.hasPrefix(kind) {
+            text = text.dropFirst(kind.count)
+        }
         guard (Self.digitsMin...64).contains(text.utf8.count),
             text.utf8.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit })
         else { return nil }
