@@ -42,9 +42,11 @@ extension CheckAnswer {
 
     static func lines(_ report: CheckReport, isVerbose: Bool) -> [String] {
         var lines: [String] = []
-        for problem in report.problems {
+        let known = report.problems.filter { $0.isKnownLoss }
+        for problem in report.problems where isVerbose || !problem.isKnownLoss {
             lines += Self.lines(problem, isVerbose: isVerbose)
         }
+        if !isVerbose, !known.isEmpty { lines += knownLosses(known) }
         if report.problemsNotListed > 0 {
             lines.append("and \(report.problemsNotListed) more problems")
         }
@@ -63,6 +65,24 @@ extension CheckAnswer {
         if count == 0 { return "clean: \(size)" }
         let word = report.worst == .loss ? "content is lost" : "no content is lost"
         return "\(count) problem\(count == 1 ? "" : "s"), \(word): \(size)"
+    }
+
+    /// What a repair has marked as lost, in short: it is no news.
+    private static func knownLosses(_ problems: [Problem]) -> [String] {
+        var seen: Set<Problem.Path> = []
+        let paths = problems.flatMap(\.paths).filter { seen.insert($0).inserted }
+        let count = problems.count
+        var lines = [
+            "information: known to be lost: \(count) chunk\(count == 1 ? "" : "s")",
+            "  affects \(paths.count) listed path\(paths.count == 1 ? "" : "s"):",
+        ]
+        lines += paths.prefix(pathsShown).map {
+            "    \($0.volume):\(DisplayText.escaped($0.bytes))"
+        }
+        if paths.count > pathsShown { lines.append("    and \(paths.count - pathsShown) more") }
+        return lines + [
+            "  next: Restore the listed files: from copies by --heal, or by writing them again."
+        ]
     }
 
     private static func lines(_ problem: Problem, isVerbose: Bool) -> [String] {
@@ -102,6 +122,11 @@ extension CheckAnswer {
         case .index: "the index"
         }
     }
+}
+
+extension Problem {
+    /// Whether a repair has marked it as lost before.
+    var isKnownLoss: Bool { kind == .chunkMissing && severity == .information }
 }
 
 extension Problem.Severity {
