@@ -187,13 +187,14 @@ public final class LiveStore: Sendable {
             draft.volumes.append(checkpoint.changes)
             taken.append((volume, checkpoint))
         }
-        guard !taken.isEmpty else { return }
+        // Commits that changed nothing a tree has are still a log to be replayed.
+        guard !taken.isEmpty || store.commitsSinceCheckpoint > 0 else { return }
         draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
             .map { CountChange(name: $0.key, change: $0.value) }
         do throws(StoreError) {
             _ = try store.commit(draft)
         } catch {
-            throw taken[0].volume.fileError(error)
+            throw posixError(error)
         }
         for (volume, checkpoint) in taken { volume.settle(checkpoint) }
     }
@@ -251,7 +252,9 @@ public final class LiveStore: Sendable {
                 for volume in open.withLock({ $0 }) { volume.forgetKernel() }
                 try commitVolumes(isLast: false, foldsAll: false)
                 let changes = open.withLock { $0 }.reduce(0) { $0 + $1.changedCount }
-                if changes > 0 { try checkpointVolumes(isLast: true) }
+                if changes > 0 || store.commitsSinceCheckpoint > 0 {
+                    try checkpointVolumes(isLast: true)
+                }
             } catch {
                 failure = error
             }

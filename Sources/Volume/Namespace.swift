@@ -24,6 +24,8 @@ struct Namespace {
     var nextInode: UInt64
     /// Numbers below this may be used: a durable commit says so.
     var inodesReserved: UInt64
+    /// Somebody waits for more numbers.
+    var wantsInodes = false
     /// Nodes that the kernel does not know, oldest first; some may be known again.
     var idle: [UInt64] = []
     var idleHead = 0

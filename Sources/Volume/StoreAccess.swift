@@ -69,7 +69,7 @@ final class StoreAccess: ContentStore {
 }
 
 /// The one place where a store's errors become those of POSIX.
-private func posixError(_ error: StoreError) -> FileError {
+func posixError(_ error: StoreError) -> FileError {
     switch error {
     case .missingChunk, .damagedChunk, .outOfRange: .damaged
     case .noSpace: .noSpace

@@ -88,10 +88,9 @@ extension Volume {
         }
     }
 
-    /// Whether the inode numbers are about to run out, so that a commit is due for their sake.
-    var needsInodes: Bool {
-        namespace.withLock { $0.nextInode + Volume.inodesReservedAhead / 4 > $0.inodesReserved }
-    }
+    /// Whether somebody waits for inode numbers, so that a commit is due for their sake. Commits that
+    /// are made anyway take more before they run out.
+    var needsInodes: Bool { namespace.withLock { $0.wantsInodes } }
 
     /// The commit's section: folds what the cut's files have buffered, on the workers.
     func section(of cut: Cut, foldsAll: Bool) -> VolumeSection {
@@ -287,6 +286,7 @@ extension Volume {
         namespace.withLock { space in
             space.appliedGeneration = max(space.appliedGeneration, cut.generation)
             space.inodesReserved = max(space.inodesReserved, cut.inodesReserved)
+            space.wantsInodes = false
             // Who has read the index before this commit, and not looked at the memory since, must
             // not bring back what the memory is now allowed to forget.
             space.forgettings += 1

@@ -159,7 +159,10 @@ extension Volume {
 
     /// Waits for a commit that lets more inode numbers be used, where there are none.
     private func reserveInodes() throws(FileError) {
-        let isShort = namespace.withLock { $0.nextInode >= $0.inodesReserved }
+        let isShort = namespace.withLock { space in
+            space.wantsInodes = space.nextInode >= space.inodesReserved
+            return space.wantsInodes
+        }
         if isShort { try committer.commit() }
     }
 
