@@ -94,7 +94,7 @@ test-scripts:
 	@packaging/run-tests-check
 
 lint:
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests fsck
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests fsck examples
 
 clean:
 	$(SWIFT) package --scratch-path $(SCRATCH) clean

@@ -138,6 +138,9 @@ let package = Package(
                 "DiskFormat", "Platform", "Backends", "Metadata", "Packs", "Checking", "Pipeline",
                 "Repair", "Console", "Control", arguments,
             ], path: "fsck"),
+        program(
+            "estimate", ["Chunking", "Compression", "DiskFormat", "Hashing"],
+            path: "examples/estimate"),
         // tests, by layer
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
@@ -179,7 +182,8 @@ let package = Package(
         suite(
             "ProgramTests",
             [
-                "ashlar", "fsck", "Checking", "Console", "Control", "Mount", "FileModel", "Packs",
+                "ashlar", "fsck", "estimate", "Checking", "Console", "Control", "Mount",
+                "FileModel", "Packs",
                 "Backends",
                 "DiskFormat", "Platform", "SuperChunks", "Compression", "Hashing", arguments,
                 logging,

@@ -19,7 +19,7 @@ enum Layers {
         ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking"],
         ["Mount", "Control", "Console", "Repair", "Server"],
-        ["ashlar", "fsck"],
+        ["ashlar", "fsck", "estimate"],
     ]
 
     /// The level of a module, or nil where the table does not name it.
