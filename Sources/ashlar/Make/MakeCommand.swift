@@ -3,6 +3,7 @@ import ArgumentParser
 import Backends
 import Console
 import DiskFormat
+import Glibc
 import Pipeline
 import Platform
 
@@ -28,6 +29,7 @@ struct MakeCommand: ParsableCommand {
     static func make(
         _ path: String, _ parameters: StoreParameters, _ volume: String
     ) throws {
+        StoreLayout.keepPrivate()
         let backend = try DirectoryBackend(path: path, isReadOnly: false, create: true)
         let lock = try StoreLock(storePath: path, mode: .exclusive)
         defer { lock.release() }
@@ -51,4 +53,8 @@ struct MakeCommand: ParsableCommand {
 /// Where things lie in a store that is a directory.
 enum StoreLayout {
     static func index(of store: String) -> String { store + "/index" }
+
+    /// From now on this process makes files for its own user alone: whoever reads the packs or the
+    /// index reads everybody's files.
+    static func keepPrivate() { umask(0o077) }
 }

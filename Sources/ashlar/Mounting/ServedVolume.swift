@@ -42,6 +42,7 @@ final class ServedVolume: MountableStore {
         }
         backend = try DirectoryBackend(
             path: place.store, isReadOnly: settings.isReadOnly, create: false)
+        StoreLayout.keepPrivate()
         let memory = settings.memoryBytes ?? Self.defaultMemory()
         let caches = memory > 2 * Self.overheadBytes ? memory - Self.overheadBytes : memory / 2
         var options = StoreOptions()
