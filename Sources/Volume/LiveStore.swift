@@ -128,17 +128,17 @@ public final class LiveStore: Sendable {
 
     /// One commit of all volumes; on the committer's terms: never two at a time.
     private func performCommit(withCheckpoint: Bool) throws(FileError) {
-        try commitVolumes(isLast: false, foldsAll: false)
-        if withCheckpoint || isCheckpointDue { try checkpointVolumes(isLast: false) }
+        try commitVolumes(foldsAll: false)
+        if withCheckpoint || isCheckpointDue { try checkpointVolumes() }
     }
 
-    private func commitVolumes(isLast: Bool, foldsAll: Bool) throws(FileError) {
+    private func commitVolumes(foldsAll: Bool) throws(FileError) {
         guard !store.isReadOnly else { throw .readOnly }
         let volumes = open.withLock { $0 }
         var sections: [(volume: Volume, cut: Cut, section: VolumeSection)] = []
         for volume in volumes {
-            let needsInodes = volume.needsInodes && !isLast
-            let cut = volume.cut(isLast: isLast)
+            let needsInodes = volume.needsInodes
+            let cut = volume.cut()
             if cut.isEmpty, !needsInodes {
                 volume.settleEmpty(cut)
                 continue
@@ -172,16 +172,16 @@ public final class LiveStore: Sendable {
 
     /// Folds all pieces and writes the trees and roots. The trees are made of the index, which no
     /// other commit changes meanwhile; operations go on.
-    private func checkpointVolumes(isLast: Bool) throws(FileError) {
+    private func checkpointVolumes() throws(FileError) {
         let volumes = open.withLock { $0 }
         for volume in volumes { try volume.touchPieced() }
-        try commitVolumes(isLast: isLast, foldsAll: true)
+        try commitVolumes(foldsAll: true)
         var draft = CommitDraft(volumes: [], time: Volume.now())
         draft.isCheckpoint = true
         var taken: [(volume: Volume, checkpoint: VolumeCheckpoint)] = []
         var counts: [ChunkName: Int64] = [:]
         for volume in volumes {
-            guard let checkpoint = try volume.writeTrees(isLast: isLast, counts: &counts) else {
+            guard let checkpoint = try volume.writeTrees(counts: &counts) else {
                 continue
             }
             draft.volumes.append(checkpoint.changes)
@@ -250,10 +250,10 @@ public final class LiveStore: Sendable {
         if !store.isReadOnly, !options.isReadOnly {
             do throws(FileError) {
                 for volume in open.withLock({ $0 }) { volume.forgetKernel() }
-                try commitVolumes(isLast: false, foldsAll: false)
+                try commitVolumes(foldsAll: false)
                 let changes = open.withLock { $0 }.reduce(0) { $0 + $1.changedCount }
                 if changes > 0 || store.commitsSinceCheckpoint > 0 {
-                    try checkpointVolumes(isLast: true)
+                    try checkpointVolumes()
                 }
             } catch {
                 failure = error

@@ -44,11 +44,9 @@ extension Volume {
     /// a root. Reads the index only, which must hold every change that `changed` names. nil: nothing
     /// changed.
     func writeTrees(
-        isLast: Bool, counts: inout [ChunkName: Int64]
+        counts: inout [ChunkName: Int64]
     ) throws(FileError) -> VolumeCheckpoint? {
-        let (changed, next, reserved) = namespace.withLock {
-            ($0.changed, $0.nextInode, $0.inodesReserved)
-        }
+        let (changed, reserved) = namespace.withLock { ($0.changed, $0.inodesReserved) }
         guard let bytes = try indexValue(NamespaceKey.volume(number)) else { throw .io }
         let record = try decoded { () throws(FormatError) in
             try bytes.borrowing { (raw) throws(FormatError) in try VolumeRecord(raw) }
@@ -57,11 +55,11 @@ extension Volume {
         var writer = TreeWriter(volume: self, counts: counts)
         try writer.collect(changed)
         let directories = try writer.writeDirectories()
-        let root = try writer.writeRoot(record, nextInode: isLast ? next : reserved)
+        let root = try writer.writeRoot(record, nextInode: reserved)
         counts = writer.counts
         var changes = VolumeChanges(
             volumeID: volumeID, volumeName: name, epoch: 0, sequence: 0,
-            nextInode: isLast ? next : reserved)
+            nextInode: reserved)
         changes.root = root
         changes.extents = try unfoldedPieces()
         changes.inodes = directories.map { .put($0) }

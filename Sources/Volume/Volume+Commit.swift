@@ -52,7 +52,7 @@ extension Volume {
     private static let captureBatchFiles = 64
 
     /// Ends the generation. Everything changed from now on belongs to the next commit.
-    func cut(isLast: Bool) -> Cut {
+    func cut() -> Cut {
         namespace.withLock { space in
             var inodes: [(node: Node, image: InodeImage)] = []
             inodes.reserveCapacity(space.dirtyNodes.count)
@@ -73,9 +73,7 @@ extension Volume {
             }
             let isShort = space.inodesReserved < space.nextInode + Volume.inodesReservedAhead / 2
             let reserved =
-                isLast
-                ? space.nextInode
-                : isShort ? space.nextInode + Volume.inodesReservedAhead : space.inodesReserved
+                isShort ? space.nextInode + Volume.inodesReservedAhead : space.inodesReserved
             let cut = Cut(
                 generation: space.generation, inodes: inodes, gone: space.gone, names: names,
                 nextInode: space.nextInode,
