@@ -23,7 +23,7 @@ public final class RecipeCursor {
     private var leafRange: Range<UInt64> = 0..<0
     private var extents: [Extent] = []
     private var starts: [UInt64] = []
-    /// The entry that was asked for last: the next one is likely to be asked for now.
+    /// The entry that was asked for last: the one behind it likely comes next.
     private var latest = 0
 
     public init() {}

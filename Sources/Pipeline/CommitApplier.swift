@@ -164,7 +164,7 @@ struct CommitApplier {
 
     // MARK: packs
 
-    /// Notes how far packs are vouched for now, and which are condemned, sealed or gone.
+    /// Notes how far packs are now vouched for, and which are condemned, sealed or gone.
     private mutating func takePacks(_ applied: AppliedCommit) throws(StoreError) {
         for span in applied.commit.spans {
             try changePack(shelf.number(of: span.pack)) {
