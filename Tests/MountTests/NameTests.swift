@@ -38,9 +38,16 @@ final class NameTests: MountTestCase {
         XCTAssertEqual(sizes, count)
         // A second reading comes from the kernel's cache of the directory.
         _ = try System.names(volume.path)
-        let again = try volume.requests { _ = try System.names(volume.path) }
-        XCTAssertEqual(
-            again.counts[.readdir, default: 0] + again.counts[.readdirplus, default: 0], 0)
+        var fewest = UInt64.max
+        // The kernel may have let go of the cache meanwhile: the best of a few attempts.
+        for _ in 0..<5 where fewest > 0 {
+            let again = try volume.requests { _ = try System.names(volume.path) }
+            fewest = min(
+                fewest,
+                UInt64(again.counts[.readdir, default: 0])
+                    + UInt64(again.counts[.readdirplus, default: 0]))
+        }
+        XCTAssertEqual(fewest, 0)
     }
 
     func testEntriesRemovedWhileReading() throws {
