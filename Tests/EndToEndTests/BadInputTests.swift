@@ -1,5 +1,6 @@
 import Backends
 import DiskFormat
+import EndToEndSupport
 import Foundation
 import XCTest
 

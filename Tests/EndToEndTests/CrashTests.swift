@@ -1,5 +1,6 @@
+import EndToEndSupport
 import Foundation
-import Platform
+import class Platform.ConditionMutex
 import XCTest
 
 /// kill -9 of the daemon at random moments: what was acknowledged is there, what is there is

@@ -1,4 +1,5 @@
 import CLinux
+import EndToEndSupport
 import Foundation
 import XCTest
 

@@ -1,4 +1,5 @@
 import CLinux
+import EndToEndSupport
 import Foundation
 
 /// One operation on a tree of a few names, the same on any filesystem, and what came of it.

@@ -2,12 +2,12 @@ import Foundation
 import XCTest
 
 /// What this machine lets tests do, and how long they may take.
-enum Machine {
+public enum Machine {
     /// `ASHLAR_LONG=1` in the environment: crash and model tests run many times longer.
-    static var isLong: Bool { ProcessInfo.processInfo.environment["ASHLAR_LONG"] == "1" }
+    public static var isLong: Bool { ProcessInfo.processInfo.environment["ASHLAR_LONG"] == "1" }
 
     /// Skips the test where nothing can be mounted.
-    static func requireMounts() throws {
+    public static func requireMounts() throws {
         guard access("/dev/fuse", R_OK | W_OK) == 0 else {
             throw XCTSkip("no /dev/fuse that we may open: the mounted volume is not tested")
         }
@@ -15,7 +15,7 @@ enum Machine {
     }
 
     /// Skips the test where a program of Debian's is missing.
-    static func require(_ program: String) throws -> String {
+    public static func require(_ program: String) throws -> String {
         for folder in ["/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/"]
         where access(folder + program, X_OK) == 0 {
             return folder + program
@@ -26,16 +26,16 @@ enum Machine {
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), begun with ASHLAR_SEED or a random seed, which it
 /// prints.
-struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    init(_ test: String = #function) {
+    public init(_ test: String = #function) {
         let given = ProcessInfo.processInfo.environment["ASHLAR_SEED"].flatMap { UInt64($0) }
         state = given ?? UInt64.random(in: 0...UInt64.max)
         print("\(test): ASHLAR_SEED=\(state)")
     }
 
-    mutating func next() -> UInt64 {
+    public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var word = state
         word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -44,10 +44,10 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 
     /// Below `bound`, which is above 0.
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+    public mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 
     /// Bytes that do not compress.
-    mutating func bytes(_ count: Int) -> [UInt8] {
+    public mutating func bytes(_ count: Int) -> [UInt8] {
         var result = [UInt8](repeating: 0, count: count)
         result.withUnsafeMutableBytes { target in
             var offset = 0

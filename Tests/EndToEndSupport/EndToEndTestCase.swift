@@ -1,4 +1,4 @@
-/// # EndToEndTests: what users see
+/// # EndToEndSupport: what tests on real mounts share
 ///
 /// Purpose: runs the built programs (`ashlar`, `fsck.ashlar`) as users do, on real mounts in
 /// temporary directories, and looks at what comes out: bytes, errno, exit codes, words.
@@ -19,14 +19,14 @@ import Foundation
 import XCTest
 
 /// A test with a folder of its own, in which stores are made and mounted.
-class EndToEndTestCase: XCTestCase {
+open class EndToEndTestCase: XCTestCase {
     /// After so long daemons of the test are killed.
     private static let secondsMax = Machine.isLong ? 3600.0 : 240.0
 
-    private(set) var folder = ""
+    public private(set) var folder = ""
     private var watchdog: DispatchWorkItem?
 
-    override func setUpWithError() throws {
+    open override func setUpWithError() throws {
         try Machine.requireMounts()
         let base = NSTemporaryDirectory()
         folder = (base.hasSuffix("/") ? base : base + "/") + "ashlar-e2e-\(UUID().uuidString)"
@@ -43,7 +43,7 @@ class EndToEndTestCase: XCTestCase {
             deadline: .now() + Self.secondsMax, execute: watchdog)
     }
 
-    override func tearDown() {
+    open override func tearDown() {
         guard !folder.isEmpty else { return }
         watchdog?.cancel()
         unsetenv("XDG_STATE_HOME")
@@ -55,23 +55,23 @@ class EndToEndTestCase: XCTestCase {
         XCTAssertEqual(Cleaning.mounts(below: folder), [])
     }
 
-    func path(_ name: String) -> String { folder + "/" + name }
+    public func path(_ name: String) -> String { folder + "/" + name }
 
     @discardableResult
-    func makeDirectory(_ name: String) throws -> String {
+    public func makeDirectory(_ name: String) throws -> String {
         try System.check(mkdir(path(name), 0o755))
         return path(name)
     }
 
     /// Runs a program to its end.
     @discardableResult
-    func run(_ command: [String], seconds: Double = 60) throws -> ProgramResult {
+    public func run(_ command: [String], seconds: Double = 60) throws -> ProgramResult {
         try Program(command, scratch: folder).finish(seconds: seconds)
     }
 
     /// Runs a program that must succeed.
     @discardableResult
-    func mustRun(
+    public func mustRun(
         _ command: [String], seconds: Double = 60, file: StaticString = #filePath,
         line: UInt = #line
     ) throws -> ProgramResult {
@@ -84,12 +84,12 @@ class EndToEndTestCase: XCTestCase {
 
     /// Runs the built `ashlar`.
     @discardableResult
-    func ashlar(_ arguments: [String], seconds: Double = 60) throws -> ProgramResult {
+    public func ashlar(_ arguments: [String], seconds: Double = 60) throws -> ProgramResult {
         try run([try Program.built("ashlar")] + arguments, seconds: seconds)
     }
 
     /// A new store with its mountpoint, not mounted yet.
-    func makePlace(_ name: String = "a", _ options: [String] = []) throws -> Place {
+    public func makePlace(_ name: String = "a", _ options: [String] = []) throws -> Place {
         try makeDirectory(name)
         let place = Place(test: self, store: path(name + "/store"), mountpoint: path(name + "/m"))
         try makeDirectory(name + "/m")
@@ -99,7 +99,7 @@ class EndToEndTestCase: XCTestCase {
 
     /// Waits until `condition` holds, at most `seconds`.
     @discardableResult
-    func wait(_ seconds: Double = 20, until condition: () throws -> Bool) rethrows -> Bool {
+    public func wait(_ seconds: Double = 20, until condition: () throws -> Bool) rethrows -> Bool {
         let deadline = Date(timeIntervalSinceNow: seconds)
         while Date() < deadline {
             if try condition() { return true }
@@ -110,11 +110,11 @@ class EndToEndTestCase: XCTestCase {
 }
 
 /// Getting rid of what a test has left. Any thread.
-enum Cleaning {
+public enum Cleaning {
     /// Mountpoints below a folder, the newest first.
     ///
     /// - Parameter type: of that filesystem only.
-    static func mounts(below folder: String, type: String? = nil) -> [String] {
+    public static func mounts(below folder: String, type: String? = nil) -> [String] {
         let table = FileManager.default.contents(atPath: "/proc/self/mounts") ?? Data()
         return String(decoding: table, as: UTF8.self).split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ").map(String.init)
@@ -137,14 +137,14 @@ enum Cleaning {
     }
 
     /// The daemon that holds a store now, by its lock.
-    static func daemon(of store: String) -> pid_t? {
+    public static func daemon(of store: String) -> pid_t? {
         guard let found = try? StoreLock.exclusiveHolder(storePath: store),
             let process = found.holder?.processID, process > 1, process != getpid()
         else { return nil }
         return process
     }
 
-    static func killDaemons(below folder: String) {
+    public static func killDaemons(below folder: String) {
         // Mounts first: a folder that a hung daemon serves cannot be listed.
         for mount in mounts(below: folder) {
             if let process = daemon(of: storeBeside(mount)) { kill(process, SIGKILL) }
@@ -159,21 +159,21 @@ enum Cleaning {
         URL(fileURLWithPath: mountpoint).deletingLastPathComponent().path + "/store"
     }
 
-    static func detachMounts(below folder: String) {
+    public static func detachMounts(below folder: String) {
         for mount in mounts(below: folder) {
             ashlar_unmount(mount, ASHLAR_UNMOUNT_DETACH)
         }
     }
 
     /// A killed process gives its lock back a moment later.
-    static func waitForRelease(below folder: String) {
+    public static func waitForRelease(below folder: String) {
         for store in stores(below: folder) {
             for _ in 0..<500 where daemon(of: store) != nil { usleep(10_000) }
         }
     }
 
     /// Removes a tree without leaving its filesystem, whatever its names: the exit code of rm(1).
-    static func removeTree(_ path: String) -> Int32 {
+    public static func removeTree(_ path: String) -> Int32 {
         let rm = try? Program(
             ["rm", "-rf", "--one-file-system", "--", path], scratch: NSTemporaryDirectory())
         return (try? rm?.finish(seconds: 60).code) ?? -1

@@ -2,22 +2,23 @@ import CLinux
 import Foundation
 
 /// The reason of a failed system call, comparable in tests.
-struct SystemError: Error, Equatable, CustomStringConvertible {
-    let code: Int32
-    init(_ code: Int32) { self.code = code }
-    var description: String { String(cString: strerror(code)) }
+public struct SystemError: Error, Equatable, CustomStringConvertible {
+    public let code: Int32
+    public init(_ code: Int32) { self.code = code }
+    public var description: String { String(cString: strerror(code)) }
 }
 
 /// System calls as they are, with errors thrown; and those that `import Glibc` hides, by their names in
 /// the C library. Descriptors are closed in programs that are started.
-enum System {
+public enum System {
     @discardableResult
-    static func check<Result: SignedInteger>(_ result: Result) throws(SystemError) -> Result {
+    public static func check<Result: SignedInteger>(_ result: Result) throws(SystemError) -> Result
+    {
         guard result >= 0 else { throw SystemError(errno) }
         return result
     }
 
-    static func open(
+    public static func open(
         _ path: String, _ flags: Int32, _ mode: mode_t = 0o644
     ) throws(SystemError) -> Int32 {
         try check(Glibc.open(path, flags | O_CLOEXEC, mode))
@@ -25,7 +26,7 @@ enum System {
 
     /// Opens, passes the descriptor on, closes.
     @discardableResult
-    static func with<Result>(
+    public static func with<Result>(
         _ path: String, _ flags: Int32, _ mode: mode_t = 0o644,
         _ body: (Int32) throws(SystemError) -> Result
     ) throws(SystemError) -> Result {
@@ -34,19 +35,21 @@ enum System {
         return try body(file)
     }
 
-    static func write(_ file: Int32, _ bytes: [UInt8], at offset: Int) throws(SystemError) {
+    public static func write(_ file: Int32, _ bytes: [UInt8], at offset: Int) throws(SystemError) {
         guard try check(pwrite(file, bytes, bytes.count, off_t(offset))) == bytes.count else {
             throw SystemError(EIO)
         }
     }
 
-    static func read(_ file: Int32, _ count: Int, at offset: Int) throws(SystemError) -> [UInt8] {
+    public static func read(_ file: Int32, _ count: Int, at offset: Int) throws(SystemError)
+        -> [UInt8]
+    {
         var bytes = [UInt8](repeating: 0, count: count)
         let length = try check(pread(file, &bytes, count, off_t(offset)))
         return Array(bytes.prefix(length))
     }
 
-    static func writeFile(
+    public static func writeFile(
         _ path: String, _ bytes: [UInt8], synchronized: Bool = false
     ) throws(SystemError) {
         try with(path, O_WRONLY | O_CREAT | O_TRUNC) { file throws(SystemError) in
@@ -60,7 +63,7 @@ enum System {
         }
     }
 
-    static func readFile(_ path: String) throws(SystemError) -> [UInt8] {
+    public static func readFile(_ path: String) throws(SystemError) -> [UInt8] {
         try with(path, O_RDONLY) { file throws(SystemError) in
             var all: [UInt8] = []
             while true {
@@ -71,14 +74,14 @@ enum System {
         }
     }
 
-    static func status(_ path: String) throws(SystemError) -> stat {
+    public static func status(_ path: String) throws(SystemError) -> stat {
         var status = stat()
         try check(lstat(path, &status))
         return status
     }
 
     /// The names in a directory, without "." and "..", sorted.
-    static func names(_ path: String) throws(SystemError) -> [[UInt8]] {
+    public static func names(_ path: String) throws(SystemError) -> [[UInt8]] {
         guard let directory = opendir(path) else { throw SystemError(errno) }
         defer { closedir(directory) }
         var names: [[UInt8]] = []
@@ -93,14 +96,16 @@ enum System {
             .sorted { $0.lexicographicallyPrecedes($1) }
     }
 
-    static func readLink(_ path: String) throws(SystemError) -> [UInt8] {
+    public static func readLink(_ path: String) throws(SystemError) -> [UInt8] {
         var characters = [CChar](repeating: 0, count: 4096)
         let length = try check(readlink(path, &characters, characters.count))
         return characters.prefix(length).map { UInt8(bitPattern: $0) }
     }
 
     /// Where data (`SEEK_DATA`, 3) or a hole (`SEEK_HOLE`, 4) begins at or behind `offset`.
-    static func seek(_ file: Int32, _ offset: Int, _ whence: Int32) throws(SystemError) -> Int {
+    public static func seek(_ file: Int32, _ offset: Int, _ whence: Int32) throws(SystemError)
+        -> Int
+    {
         Int(try check(lseek(file, off_t(offset), whence)))
     }
 
@@ -113,13 +118,13 @@ enum System {
         return unsafeBitCast(address, to: type)
     }
 
-    static func allocate(
+    public static func allocate(
         _ file: Int32, _ mode: Int32, _ offset: Int, _ length: Int
     ) throws(SystemError) {
         try check(ashlar_fallocate(file, mode, Int64(offset), Int64(length)))
     }
 
-    static func rename(
+    public static func rename(
         _ from: String, _ to: String, flags: UInt32
     ) throws(SystemError) {
         typealias Function =
@@ -128,7 +133,7 @@ enum System {
         try check(try symbol("renameat2", Function.self)(AT_FDCWD, from, AT_FDCWD, to, flags))
     }
 
-    static func copyRange(
+    public static func copyRange(
         _ from: Int32, _ fromOffset: Int, _ to: Int32, _ toOffset: Int, _ length: Int
     ) throws(SystemError) -> Int {
         typealias Function =
@@ -144,7 +149,7 @@ enum System {
 
     // MARK: extended attributes, of links themselves
 
-    static func setAttribute(
+    public static func setAttribute(
         _ path: String, _ name: String, _ value: [UInt8], flags: Int32 = 0
     ) throws(SystemError) {
         typealias Function =
@@ -155,7 +160,7 @@ enum System {
             try symbol("lsetxattr", Function.self)(path, name, value, value.count, flags))
     }
 
-    static func attribute(_ path: String, _ name: String) throws(SystemError) -> [UInt8] {
+    public static func attribute(_ path: String, _ name: String) throws(SystemError) -> [UInt8] {
         typealias Function =
             @convention(c) (
                 UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int
@@ -167,7 +172,7 @@ enum System {
     }
 
     /// Names as they come, each ended by NUL.
-    static func attributes(_ path: String) throws(SystemError) -> [String] {
+    public static func attributes(_ path: String) throws(SystemError) -> [String] {
         typealias Function =
             @convention(c) (UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int) -> Int
         var names = [UInt8](repeating: 0, count: 65536)
@@ -177,7 +182,7 @@ enum System {
             .map { String(decoding: $0, as: UTF8.self) }.sorted()
     }
 
-    static func removeAttribute(_ path: String, _ name: String) throws(SystemError) {
+    public static func removeAttribute(_ path: String, _ name: String) throws(SystemError) {
         typealias Function = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32
         try check(try symbol("lremovexattr", Function.self)(path, name))
     }

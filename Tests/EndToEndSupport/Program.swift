@@ -2,37 +2,37 @@ import Foundation
 import XCTest
 
 /// What a program said and how it ended.
-struct ProgramResult {
+public struct ProgramResult {
     /// The exit code, or 128 and the signal that ended it.
-    var code: Int32
-    var output: [UInt8]
-    var errors: String
+    public var code: Int32
+    public var output: [UInt8]
+    public var errors: String
 
-    var text: String { String(decoding: output, as: UTF8.self) }
+    public var text: String { String(decoding: output, as: UTF8.self) }
 
     /// The output as the one JSON object that it should be.
-    func json() throws -> [String: Any] {
+    public func json() throws -> [String: Any] {
         let value = try JSONSerialization.jsonObject(with: Data(output))
         return try XCTUnwrap(value as? [String: Any], "not a JSON object: \(text)")
     }
 }
 
 /// A program that could not be run to its end.
-enum ProgramError: Error {
+public enum ProgramError: Error {
     case cannotStart(String, code: Int32)
     case tookTooLong([String], seconds: Double, said: String)
 }
 
 /// A running program. Its output goes to files, not pipes: a daemon that keeps them open cannot keep
 /// the test waiting. One thread at a time.
-final class Program {
-    let process: pid_t
+public final class Program {
+    public let process: pid_t
     private let command: [String]
     private let outputPath: String
     private var status: Int32?
 
     /// - Parameter scratch: the folder for the files that take its output.
-    init(_ command: [String], scratch: String) throws {
+    public init(_ command: [String], scratch: String) throws {
         self.command = command
         outputPath = scratch + "/output-\(UUID().uuidString)"
         var actions = posix_spawn_file_actions_t()
@@ -51,11 +51,11 @@ final class Program {
         process = started
     }
 
-    func signal(_ number: Int32) {
+    public func signal(_ number: Int32) {
         if status == nil { kill(process, number) }
     }
 
-    var isRunning: Bool {
+    public var isRunning: Bool {
         reap(WNOHANG)
         return status == nil
     }
@@ -66,7 +66,7 @@ final class Program {
     }
 
     /// Waits for the end; kills what takes longer than `seconds`.
-    func finish(seconds: Double = 60) throws -> ProgramResult {
+    public func finish(seconds: Double = 60) throws -> ProgramResult {
         let deadline = Date(timeIntervalSinceNow: seconds)
         var pause: useconds_t = 500
         var isLate = false
@@ -98,7 +98,7 @@ final class Program {
         .resolvingSymlinksInPath().deletingLastPathComponent()
 
     /// The path of a program that was built with these tests.
-    static func built(_ name: String) throws -> String {
+    public static func built(_ name: String) throws -> String {
         let path = builtFolder.appendingPathComponent(name).path
         guard access(path, X_OK) == 0 else {
             throw ProgramError.cannotStart(path, code: ENOENT)

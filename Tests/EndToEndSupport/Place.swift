@@ -4,23 +4,29 @@ import Foundation
 import XCTest
 
 /// A store and the directory on which it is mounted.
-struct Place {
-    unowned let test: EndToEndTestCase
-    let store: String
-    let mountpoint: String
+public struct Place {
+    public unowned let test: EndToEndTestCase
+    public let store: String
+    public let mountpoint: String
+
+    public init(test: EndToEndTestCase, store: String, mountpoint: String) {
+        self.test = test
+        self.store = store
+        self.mountpoint = mountpoint
+    }
 
     /// A path in the mounted volume.
-    func path(_ name: String) -> String { mountpoint + "/" + name }
+    public func path(_ name: String) -> String { mountpoint + "/" + name }
 
     // MARK: mounting
 
-    func tryMount(_ options: String = "") throws -> ProgramResult {
+    public func tryMount(_ options: String = "") throws -> ProgramResult {
         try test.ashlar(
             ["mount"] + (options.isEmpty ? [] : ["-o", options]) + [store, mountpoint])
     }
 
     /// Mounts; where the kernel does not let us, the test is skipped.
-    func mount(
+    public func mount(
         _ options: String = "", file: StaticString = #filePath, line: UInt = #line
     ) throws {
         let result = try tryMount(options)
@@ -33,26 +39,26 @@ struct Place {
         }
     }
 
-    func unmount(file: StaticString = #filePath, line: UInt = #line) throws {
+    public func unmount(file: StaticString = #filePath, line: UInt = #line) throws {
         let result = try test.ashlar(["umount", mountpoint])
         XCTAssertEqual(result.code, 0, "umount: \(result.errors)", file: file, line: line)
         XCTAssertNil(daemon, "umount returned before its daemon ended", file: file, line: line)
     }
 
-    func remount(_ options: String = "") throws {
+    public func remount(_ options: String = "") throws {
         try unmount()
         try mount(options)
     }
 
-    var isMounted: Bool { Cleaning.mounts(below: test.folder).contains(mountpoint) }
+    public var isMounted: Bool { Cleaning.mounts(below: test.folder).contains(mountpoint) }
 
     /// The process that holds the store.
-    var daemon: pid_t? { Cleaning.daemon(of: store) }
+    public var daemon: pid_t? { Cleaning.daemon(of: store) }
 
     /// Kills the daemon as a crash would, and takes the dead mount away.
     ///
     /// - Parameter whileDead: called in between, when all that use the mount fail.
-    func crash(
+    public func crash(
         file: StaticString = #filePath, line: UInt = #line, whileDead: () throws -> Void = {}
     ) throws {
         kill(try XCTUnwrap(daemon, "no daemon holds the store", file: file, line: line), SIGKILL)
@@ -61,7 +67,7 @@ struct Place {
     }
 
     /// Waits until nobody holds the store, and takes away what is left of the mount.
-    func awaitDeath(file: StaticString = #filePath, line: UInt = #line) throws {
+    public func awaitDeath(file: StaticString = #filePath, line: UInt = #line) throws {
         let isFree = try test.wait { try StoreLock.exclusiveHolder(storePath: store) == nil }
         XCTAssertTrue(isFree, "the lock of a killed daemon stays", file: file, line: line)
         ashlar_unmount(mountpoint, ASHLAR_UNMOUNT_DETACH)
@@ -69,13 +75,13 @@ struct Place {
 
     // MARK: checking
 
-    func check(_ options: [String] = []) throws -> ProgramResult {
+    public func check(_ options: [String] = []) throws -> ProgramResult {
         try test.run([try Program.built("fsck.ashlar")] + options + [store], seconds: 120)
     }
 
     /// Asserts that the store is clean; returns what was said.
     @discardableResult
-    func mustBeClean(
+    public func mustBeClean(
         _ options: [String] = ["--deep"], file: StaticString = #filePath, line: UInt = #line
     ) throws -> String {
         let result = try check(options)
@@ -87,35 +93,35 @@ struct Place {
 
     // MARK: packs
 
-    var packsFolder: String { store + "/packs" }
+    public var packsFolder: String { store + "/packs" }
 
     /// The names of the packs, oldest first.
-    func packs() throws -> [String] {
+    public func packs() throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: packsFolder).sorted()
     }
 
     /// The pack that has the most bytes: on small stores, that of the content.
-    func largestPack() throws -> String {
+    public func largestPack() throws -> String {
         let sizes = try packs().map { (try System.status(packsFolder + "/" + $0).st_size, $0) }
         return packsFolder + "/" + (try XCTUnwrap(sizes.max { $0.0 < $1.0 }).1)
     }
 
     /// Replaces the store by `copy`, or a part of it by that of `copy`.
-    func restore(_ part: String = "", from copy: String) throws {
+    public func restore(_ part: String = "", from copy: String) throws {
         let target = part.isEmpty ? store : store + "/" + part
         let source = part.isEmpty ? copy : copy + "/" + part
         XCTAssertEqual(Cleaning.removeTree(target), 0)
         try test.mustRun(["cp", "-a", "--sparse=never", source, target])
     }
 
-    func copyStore(to path: String) throws {
+    public func copyStore(to path: String) throws {
         try test.mustRun(["cp", "-a", "--sparse=never", store, path])
     }
 }
 
 extension EndToEndTestCase {
     /// Asserts that two trees are equal: content, kinds, modes, owners, times, links, attributes.
-    func assertEqualTrees(
+    public func assertEqualTrees(
         _ a: String, _ b: String, file: StaticString = #filePath, line: UInt = #line
     ) throws {
         let diff = try run(["diff", "-r", "--no-dereference", a, b], seconds: 120)
@@ -131,7 +137,7 @@ extension EndToEndTestCase {
     }
 
     /// Asserts that a body fails with an errno.
-    func assertFails(
+    public func assertFails(
         _ code: Int32, _ what: String = "", file: StaticString = #filePath, line: UInt = #line,
         _ body: () throws -> Void
     ) {
