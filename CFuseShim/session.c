@@ -30,8 +30,10 @@ enum {
 static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
 enum { END_SIGNAL_COUNT = sizeof(end_signals) / sizeof(end_signals[0]) };
 
-/// The session that handles signals.
-static AshlarFuseSession *_Atomic signal_session;
+/// The sessions that signals end. A handler may run on any thread at any time, so places are atomic;
+/// whoever takes a session out waits until no handler can see it any more.
+static AshlarFuseSession *_Atomic signal_sessions[ASHLAR_FUSE_SIGNAL_SESSIONS_MAX];
+static _Atomic int signal_handlers_running;
 
 // MARK: libfuse's log
 
@@ -107,12 +109,16 @@ static bool begin_ending(AshlarFuseSession *session, int reason) {
 // Async-signal-safe throughout: atomics, sem_post, pthread_kill, and libfuse's flag.
 static void on_end_signal(int number) {
     int saved = errno;
-    AshlarFuseSession *session = atomic_load(&signal_session);
-    // A second signal does not wait for the unmounting that the first one began.
-    if (session && !begin_ending(session, number)) {
-        fuse_session_exit(session->fuse);
-        pthread_kill(session->loop_thread, INTERRUPT_SIGNAL);
+    atomic_fetch_add(&signal_handlers_running, 1);
+    for (int i = 0; i < ASHLAR_FUSE_SIGNAL_SESSIONS_MAX; i++) {
+        AshlarFuseSession *session = atomic_load(&signal_sessions[i]);
+        // A second signal does not wait for the unmounting that the first one began.
+        if (session && !begin_ending(session, number)) {
+            fuse_session_exit(session->fuse);
+            pthread_kill(session->loop_thread, INTERRUPT_SIGNAL);
+        }
     }
+    atomic_fetch_sub(&signal_handlers_running, 1);
     errno = saved;
 }
 
@@ -167,51 +173,67 @@ static void *ender_main(void *argument) {
 
 // MARK: running
 
-struct saved_handlers {
-    struct sigaction end[END_SIGNAL_COUNT];
-    sigset_t mask;
-};
-
-/// Sessions of one process may begin and end in any order: the first installs what interrupts their
-/// loops, and the last takes it away.
-static pthread_mutex_t interrupt_lock = PTHREAD_MUTEX_INITIALIZER;
+/// Sessions of one process may begin and end in any order: the first installs the handlers, and the
+/// last puts back what was there before.
+static pthread_mutex_t handlers_lock = PTHREAD_MUTEX_INITIALIZER;
 static int interrupt_users;
 static struct sigaction interrupt_before;
+static int end_signal_users;
+static struct sigaction end_signals_before[END_SIGNAL_COUNT];
 
 static void install_interrupt(void) {
     struct sigaction action = {.sa_handler = on_interrupt};
     sigemptyset(&action.sa_mask);
-    pthread_mutex_lock(&interrupt_lock);
     if (interrupt_users++ == 0) sigaction(INTERRUPT_SIGNAL, &action, &interrupt_before);
-    pthread_mutex_unlock(&interrupt_lock);
 }
 
 static void remove_interrupt(void) {
-    pthread_mutex_lock(&interrupt_lock);
     if (--interrupt_users == 0) sigaction(INTERRUPT_SIGNAL, &interrupt_before, NULL);
-    pthread_mutex_unlock(&interrupt_lock);
 }
 
-static void install_handlers(AshlarFuseSession *session, struct saved_handlers *saved) {
+/// Says whether there was a place for the session.
+static bool take_end_signals(AshlarFuseSession *session) {
     struct sigaction action = {.sa_handler = on_end_signal};
-    sigset_t interrupt;
     sigemptyset(&action.sa_mask);
-    install_interrupt();
+    int place = 0;
+    while (place < ASHLAR_FUSE_SIGNAL_SESSIONS_MAX && atomic_load(&signal_sessions[place])) place++;
+    if (place == ASHLAR_FUSE_SIGNAL_SESSIONS_MAX) return false;
+    atomic_store(&signal_sessions[place], session);
+    if (end_signal_users++ > 0) return true;
+    for (int i = 0; i < END_SIGNAL_COUNT; i++)
+        sigaction(end_signals[i], &action, &end_signals_before[i]);
+    return true;
+}
+
+static void leave_end_signals(AshlarFuseSession *session) {
+    for (int i = 0; i < ASHLAR_FUSE_SIGNAL_SESSIONS_MAX; i++)
+        if (atomic_load(&signal_sessions[i]) == session) atomic_store(&signal_sessions[i], NULL);
+    if (--end_signal_users == 0)
+        for (int i = 0; i < END_SIGNAL_COUNT; i++)
+            sigaction(end_signals[i], &end_signals_before[i], NULL);
+    struct timespec moment = {.tv_nsec = 100000};
+    while (atomic_load(&signal_handlers_running) > 0) nanosleep(&moment, NULL);
+}
+
+static bool install_handlers(AshlarFuseSession *session, sigset_t *mask_before) {
+    pthread_mutex_lock(&handlers_lock);
+    bool ready = !session->options.handle_signals || take_end_signals(session);
+    if (ready) install_interrupt();
+    pthread_mutex_unlock(&handlers_lock);
+    if (!ready) return false;
+    sigset_t interrupt;
     sigemptyset(&interrupt);
     sigaddset(&interrupt, INTERRUPT_SIGNAL);
-    pthread_sigmask(SIG_UNBLOCK, &interrupt, &saved->mask);
-    if (!session->options.handle_signals) return;
-    atomic_store(&signal_session, session);
-    for (int i = 0; i < END_SIGNAL_COUNT; i++) sigaction(end_signals[i], &action, &saved->end[i]);
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, mask_before);
+    return true;
 }
 
-static void remove_handlers(AshlarFuseSession *session, const struct saved_handlers *saved) {
-    if (session->options.handle_signals) {
-        for (int i = 0; i < END_SIGNAL_COUNT; i++) sigaction(end_signals[i], &saved->end[i], NULL);
-        atomic_store(&signal_session, NULL);
-    }
-    pthread_sigmask(SIG_SETMASK, &saved->mask, NULL);
+static void remove_handlers(AshlarFuseSession *session, const sigset_t *mask_before) {
+    pthread_mutex_lock(&handlers_lock);
+    if (session->options.handle_signals) leave_end_signals(session);
     remove_interrupt();
+    pthread_mutex_unlock(&handlers_lock);
+    pthread_sigmask(SIG_SETMASK, mask_before, NULL);
 }
 
 static int start_blocked(pthread_t *thread, void *(*body)(void *), void *argument) {
@@ -236,10 +258,10 @@ static int run_loop(AshlarFuseSession *session) {
 
 int ashlar_fuse_session_run(AshlarFuseSession *session) {
     if (session->device < 0 || atomic_load(&session->loop_ended)) return -EINVAL;
-    struct saved_handlers saved;
+    sigset_t mask_before;
     pthread_t ender;
     session->loop_thread = pthread_self();
-    install_handlers(session, &saved);
+    if (!install_handlers(session, &mask_before)) return -EMFILE;
     int error = start_blocked(&ender, ender_main, session);
     int result = error ? -error : run_loop(session);
     // First of all, so that nobody (a stuck ender, too) waits for answers that cannot come.
@@ -247,7 +269,7 @@ int ashlar_fuse_session_run(AshlarFuseSession *session) {
     atomic_store(&session->loop_ended, true);
     sem_post(&session->wake);
     if (!error) pthread_join(ender, NULL);
-    remove_handlers(session, &saved);
+    remove_handlers(session, &mask_before);
     int ending = atomic_load(&session->ending);
     if (ending) return ending;
     return result > 0 ? -result : result;

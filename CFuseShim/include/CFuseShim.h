@@ -33,6 +33,8 @@ enum {
     ASHLAR_FUSE_TRANSFER_BYTES_MAX = 1 << 20,
     /// Opcodes below this number are counted.
     ASHLAR_FUSE_OPCODE_COUNT = 64,
+    /// Sessions of a process that may handle signals at a time.
+    ASHLAR_FUSE_SIGNAL_SESSIONS_MAX = 256,
     /// `ashlar_fuse_session_run`: ended by `ashlar_fuse_session_request_exit`.
     ASHLAR_FUSE_END_REQUESTED = 1 << 16,
 };
@@ -64,7 +66,7 @@ typedef struct {
     /// POSIX access control lists, checked by the kernel.
     bool access_lists;
     bool debug;
-    /// SIGTERM, SIGINT and SIGHUP end the loop; one session of a process may ask for that.
+    /// SIGTERM, SIGINT and SIGHUP end the loop, of all sessions that ask for that.
     bool handle_signals;
     uint32_t threads_max;
     uint32_t idle_threads_max;

@@ -52,6 +52,10 @@ public final class State {
         for entry in log.chain {
             let commit = try inventory.commit(entry)
             for section in commit.volumes {
+                if section.isRemoved {
+                    drafts[section.volumeID] = nil
+                    continue
+                }
                 drafts[section.volumeID, default: Draft()].apply(section, chunks)
             }
         }

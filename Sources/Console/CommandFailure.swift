@@ -1,7 +1,8 @@
 // Why a command ends without its result, and the exit code that follows from it.
 
-/// What went wrong, as far as exit codes tell it apart.
-public enum FailureKind: Sendable, CaseIterable {
+/// What went wrong, as far as exit codes tell it apart. The raw values are the words by which daemons
+/// tell it on their sockets.
+public enum FailureKind: String, Sendable, CaseIterable {
     /// The command line makes no sense.
     case usage
     /// The caller may not do this.

@@ -17,10 +17,12 @@ public enum CommandRunner {
     ///   - root: the program's command, with or without subcommands.
     ///   - arguments: without the program's own name.
     ///   - program: begins each message.
+    ///   - describe: what an error that is neither a `CommandFailure` nor of the command line means.
     /// - Returns: the exit code, by `family`.
     public static func run(
         _ root: any ParsableCommand.Type, arguments: [String], program: String,
-        family: ProgramFamily
+        family: ProgramFamily,
+        describe: (any Error) -> CommandFailure = { CommandFailure(.internalError, "\($0)") }
     ) -> Int32 {
         let output = Output(program: program)
         do {
@@ -33,6 +35,12 @@ public enum CommandRunner {
         } catch let code as ExitCode {
             return code.rawValue
         } catch {
+            // The parser's own errors are usage (64) or no failure at all.
+            if root.exitCode(for: error) == .failure {
+                let failure = describe(error)
+                output.report(failure)
+                return family.exitCode(for: failure.kind)
+            }
             let text = root.fullMessage(for: error)
             guard root.exitCode(for: error) == .success else {
                 output.say(text.isEmpty ? "" : "\(program): \(stripped(text))\n")

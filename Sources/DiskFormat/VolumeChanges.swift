@@ -1,7 +1,8 @@
 /// What a commit changes in one volume.
 ///
 ///     volume id (16) · name counted · epoch u64 · sequence u64 · next inode (variable)
-///     root            u8 (0 none, 1: name (32) follows, this is a checkpoint of the volume)
+///     root            u8 (0 none, 1: name (32) follows, this is a checkpoint of the volume,
+///                     2: the volume ends with this commit, and nothing but zeros follows)
 ///     inodes          count · (u8 1 put: InodeImage │ u8 0 gone: inode variable) each
 ///     names           count · NameChange each
 ///     extents         count · ExtentChange each
@@ -21,6 +22,8 @@ public struct VolumeChanges: Equatable, Sendable {
     public var nextInode: UInt64
     /// The volume's root, where this is a checkpoint.
     public var root: ChunkName?
+    /// The volume is no more: in checkpoints only, in place of a root, and with no other change.
+    public var isRemoved = false
     public var inodes: [InodeChange] = []
     public var names: [NameChange] = []
     public var extents: [ExtentChange] = []
@@ -42,7 +45,7 @@ public struct VolumeChanges: Equatable, Sendable {
         writer.u64(epoch)
         writer.u64(sequence)
         writer.variable(nextInode)
-        writer.u8(root == nil ? 0 : 1)
+        writer.u8(isRemoved ? 2 : root == nil ? 0 : 1)
         if let root { writer.name(root) }
         writer.variable(UInt64(inodes.count))
         for change in inodes {
@@ -71,6 +74,7 @@ public struct VolumeChanges: Equatable, Sendable {
         switch try reader.u8("root") {
         case 0: root = nil
         case 1: root = try reader.name("root")
+        case 2: isRemoved = true
         default: throw reader.bad("root")
         }
         for _ in 0..<(try reader.itemCount(itemBytes: 2, "inodes")) {
@@ -81,6 +85,9 @@ public struct VolumeChanges: Equatable, Sendable {
         }
         for _ in 0..<(try reader.itemCount(itemBytes: 4, "extents")) {
             extents.append(try ExtentChange(from: &reader))
+        }
+        guard !isRemoved || (inodes.isEmpty && names.isEmpty && extents.isEmpty) else {
+            throw reader.bad("changes of a removed volume")
         }
     }
 

@@ -51,7 +51,8 @@ public struct MountOptions: Sendable {
     /// one writer, all of whose changes go through the kernel, and a notifier for the others.
     public var entryTimeoutSeconds: Double = 86_400
     public var attributeTimeoutSeconds: Double = 86_400
-    /// SIGTERM, SIGINT and SIGHUP end the mount. For one session of a process.
+    /// SIGTERM, SIGINT and SIGHUP end the mount, and all others of the process that ask for that: up
+    /// to 256.
     public var handlesSignals = false
     /// Each request is logged. Slow.
     public var debug = false

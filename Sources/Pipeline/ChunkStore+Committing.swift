@@ -143,8 +143,14 @@ extension ChunkStore {
             commit.epoch = max(commit.epoch, above.epoch) + 1
             commit.sequence = max(commit.sequence, above.sequence + 1)
         }
-        guard draft.isCheckpoint else { return commit }
-        precondition(commit.volumes.allSatisfy { $0.root != nil }, "a checkpoint has all roots")
+        guard draft.isCheckpoint else {
+            precondition(
+                !commit.volumes.contains { $0.isRemoved }, "volumes end with a checkpoint")
+            return commit
+        }
+        precondition(
+            commit.volumes.allSatisfy { ($0.root != nil) != $0.isRemoved },
+            "a checkpoint has all roots")
         for (_, record) in missing.sorted(by: { $0.key < $1.key }) {
             var changes = VolumeChanges(
                 volumeID: record.volumeID, volumeName: record.name, epoch: record.epoch,

@@ -53,27 +53,34 @@ extension ChunkStore {
         let time = DiskTime(seconds: now.seconds, nanoseconds: now.nanoseconds)
         var draft = CommitDraft(isCheckpoint: true, time: time)
         for volume in volumes {
-            precondition(
-                volume.root.inode == RootImage.rootInode && ObjectName.isAcceptable(volume.name),
-                "a volume begins with its root directory")
-            let nextInode = RootImage.rootInode + 1
-            var statistics = RootImage.Statistics()
-            statistics.directories = 1
-            let root = RootImage(
-                volumeID: volume.volumeID, volumeName: volume.name, time: time,
-                nextInode: nextInode, directory: volume.root, statistics: statistics)
-            let name = try root.encoded().withUnsafeBufferPointer {
-                (buffer) throws(StoreError) in
-                try put(UnsafeRawBufferPointer(buffer), domain: .tree)
-            }
-            var changes = VolumeChanges(
-                volumeID: volume.volumeID, volumeName: volume.name, epoch: 1, sequence: 1,
-                nextInode: nextInode)
-            changes.root = name
-            changes.inodes = [.put(volume.root)]
-            draft.volumes.append(changes)
-            draft.nodeCounts.append(CountChange(name: name, change: 1))
+            let (section, count) = try begin(volume, at: time)
+            draft.volumes.append(section)
+            draft.nodeCounts.append(count)
         }
         return draft
+    }
+
+    /// What a checkpoint says of a new volume, with the count of its root, which is put.
+    public func begin(
+        _ volume: NewVolume, at time: DiskTime
+    ) throws(StoreError) -> (section: VolumeChanges, count: CountChange) {
+        precondition(
+            volume.root.inode == RootImage.rootInode && ObjectName.isAcceptable(volume.name),
+            "a volume begins with its root directory")
+        let nextInode = RootImage.rootInode + 1
+        var statistics = RootImage.Statistics()
+        statistics.directories = 1
+        let root = RootImage(
+            volumeID: volume.volumeID, volumeName: volume.name, time: time,
+            nextInode: nextInode, directory: volume.root, statistics: statistics)
+        let name = try root.encoded().withUnsafeBufferPointer { (buffer) throws(StoreError) in
+            try put(UnsafeRawBufferPointer(buffer), domain: .tree)
+        }
+        var changes = VolumeChanges(
+            volumeID: volume.volumeID, volumeName: volume.name, epoch: 1, sequence: 1,
+            nextInode: nextInode)
+        changes.root = name
+        changes.inodes = [.put(volume.root)]
+        return (changes, CountChange(name: name, change: 1))
     }
 }

@@ -145,6 +145,11 @@ struct CommitApplier {
         _ changes: VolumeChanges, to batch: inout MetadataBatch
     ) throws(StoreError) {
         let known = volumes.first { $0.value.volumeID == changes.volumeID }
+        if changes.isRemoved {
+            // Applied already, by the index that recovery begins with.
+            guard let known else { return }
+            return try remove(known.value, number: known.key, from: &batch)
+        }
         let number = known?.key ?? (volumes.keys.max() ?? 0) + 1
         var record =
             known?.value
@@ -160,6 +165,17 @@ struct CommitApplier {
         record.root = changes.root ?? record.root
         record.statistics = stage.statistics
         volumes[number] = record
+    }
+
+    /// Takes away a volume with all that the index has of it: little, since whoever removes one
+    /// empties it first.
+    private mutating func remove(
+        _ record: VolumeRecord, number: UInt32, from batch: inout MetadataBatch
+    ) throws(StoreError) {
+        var stage = NamespaceStage(volume: number, before: record)
+        try stage.removeEverything(applier: &self, from: &batch)
+        volumes[number] = nil
+        batch.delete(NamespaceKey.volume(number))
     }
 
     // MARK: packs

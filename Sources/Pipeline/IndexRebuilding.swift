@@ -75,7 +75,8 @@ struct IndexRebuilding {
         var walk = RootWalk(
             index: index, reader: reader, secret: packs.parameters.secret,
             knownLost: checkpoint.commit.lostChunks, tell: tell)
-        for (position, section) in checkpoint.commit.volumes.enumerated() {
+        let living = checkpoint.commit.volumes.filter { !$0.isRemoved }
+        for (position, section) in living.enumerated() {
             try walk.take(section, number: UInt32(position) + 1)
         }
         try walk.finish()
@@ -232,7 +233,7 @@ struct IndexRebuilding {
     private func hasRoots(
         _ checkpoint: PackSet.FoundCommit, _ index: any MetadataStore
     ) throws(StoreError) -> Bool {
-        for volume in checkpoint.commit.volumes {
+        for volume in checkpoint.commit.volumes where !volume.isRemoved {
             guard let root = volume.root, let record = try index.chunk(root) else { return false }
             do throws(StoreError) {
                 _ = try reader.withBytes(of: root, at: record.places, domain: .tree) { $0.count }

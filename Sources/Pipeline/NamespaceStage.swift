@@ -59,6 +59,28 @@ struct NamespaceStage {
         finish(applier.secret, &batch)
     }
 
+    /// The volume ends: its inodes let go what they own, and no key of it stays. What its trees own
+    /// is let go by the commit's counts.
+    mutating func removeEverything(
+        applier: inout CommitApplier, from batch: inout MetadataBatch
+    ) throws(StoreError) {
+        var numbers: [UInt64] = []
+        try applier.index.visit(NamespaceKey.prefix(.inode, volume)) { (key, _) in
+            if let number = NamespaceKey.inodeNumber(key) { numbers.append(number) }
+            return true
+        }
+        for number in numbers { try remove(number, &applier, &batch) }
+        finish(applier.secret, &batch)
+        for family in [NamespaceKey.Family.name, .orphan, .released] {
+            try applier.index.visit(NamespaceKey.prefix(family, volume)) { (key, _) in
+                batch.delete([UInt8](key))
+                return true
+            }
+        }
+        // Released by this very commit: no later checkpoint of the volume would forget it.
+        for number in numbers { batch.delete(NamespaceKey.released(volume, number)) }
+    }
+
     // MARK: inodes
 
     /// Where the inode is staged; read from the index at first. Numbers that were not given out yet

@@ -1,6 +1,7 @@
 import Compression
 import DiskFormat
 import Glibc
+import Platform
 
 /// How a store is to be opened.
 public struct StoreOptions: Sendable {
@@ -59,8 +60,8 @@ public enum StoreEvent: Sendable {
 public struct CommitDraft: Sendable {
     /// What changes in each volume; `epoch` and `sequence` are filled in by the store.
     public var volumes: [VolumeChanges]
-    /// Whether recovery may begin at this commit. Every volume in it then has a `root`; those that
-    /// are not in it keep theirs.
+    /// Whether recovery may begin at this commit. Every volume in it then has a `root`, or is removed;
+    /// those that are not in it keep theirs.
     public var isCheckpoint: Bool
     /// Tree nodes that a checkpoint took up or let go, also the volumes' `RootImage` chunks and the
     /// nodes of tables of linked inodes.
@@ -109,7 +110,7 @@ public struct CommitReceipt: Equatable, Sendable {
     }
 }
 
-/// A volume that a new store begins with.
+/// A volume that a store begins with, or that is added to one.
 public struct NewVolume: Sendable {
     public var name: String
     public var volumeID: UniqueID
@@ -120,5 +121,14 @@ public struct NewVolume: Sendable {
         self.name = name
         self.volumeID = volumeID
         self.root = root
+    }
+
+    /// An empty volume with a random id, whose root directory belongs to root.
+    public init(name: String, at time: DiskTime) {
+        self.init(
+            name: name, volumeID: UniqueID(random: (randomUInt64(), randomUInt64())),
+            root: InodeImage(
+                inode: RootImage.rootInode, generation: 1, mode: 0o040755, linkCount: 2,
+                modificationTime: time, changeTime: time, accessTime: time, birthTime: time))
     }
 }

@@ -56,6 +56,25 @@ final class Committer: Sendable {
         if let failure = state.withLock({ $0.failure }) { throw failure }
     }
 
+    /// Runs `work`, which commits everything that was received when it began, in place of a commit:
+    /// alone, and for all who wait for one meanwhile.
+    func commit(by work: () throws(FileError) -> Void) throws(FileError) {
+        state.wait(
+            until: { !$0.isRunning },
+            then: { state in
+                state.isRunning = true
+                state.begun += 1
+            })
+        var failure: FileError?
+        do throws(FileError) {
+            try work()
+        } catch {
+            failure = error
+        }
+        end(failure)
+        if let failure { throw failure }
+    }
+
     private func run(withCheckpoint: Bool) {
         var failure: FileError?
         if let work = perform.withLock({ $0 }) {
@@ -67,6 +86,10 @@ final class Committer: Sendable {
         } else {
             failure = .readOnly
         }
+        end(failure)
+    }
+
+    private func end(_ failure: FileError?) {
         state.withLock { state in
             state.isRunning = false
             state.ended = state.begun

@@ -36,7 +36,9 @@ public final class LiveStore: Sendable {
     let drains: DrainQueue
     private let space: SpaceGuard
     private let onEvent: @Sendable (LiveStoreEvent) -> Void
-    private let open: ConditionMutex<[Volume]>
+    let open: ConditionMutex<[Volume]>
+    /// Held while volumes are made, renamed or removed: one at a time.
+    let administration = ConditionMutex<Void>(())
     private let clock = ConditionMutex<Clock>(Clock())
     private let ticker: ConditionMutex<PlatformThread?> = ConditionMutex(nil)
 
@@ -75,14 +77,19 @@ public final class LiveStore: Sendable {
     }
 
     private func openVolumes() throws(StoreError) -> [Volume] {
-        try store.volumes().map { number, record in
-            Volume(
-                number: number, record: record, store: store, options: options,
-                committer: committer, drains: drains)
-        }.map { volume throws(StoreError) in
-            try prepare(volume)
-            return volume
+        try store.volumes().map { number, record throws(StoreError) in
+            try openVolume(number, record)
         }
+    }
+
+    func openVolume(
+        _ number: UInt32, _ record: VolumeRecord
+    ) throws(StoreError) -> Volume {
+        let volume = Volume(
+            number: number, record: record, store: store, options: options,
+            committer: committer, drains: drains)
+        try prepare(volume)
+        return volume
     }
 
     /// Brings into memory what a volume needs from the beginning: its root directory, what changed
@@ -115,6 +122,18 @@ public final class LiveStore: Sendable {
     }
 
     public var volumeNames: [String] { open.withLock { $0.map(\.name) } }
+
+    /// Whether the store was opened so that nothing is written.
+    public var isReadOnlyByChoice: Bool { options.isReadOnly }
+
+    /// Nobody uses the volume any more, and others may go on: what the kernel knew of it is let go,
+    /// what was received is made durable.
+    public func release(_ volume: Volume) throws(FileError) {
+        volume.setNotifier(nil)
+        guard !volume.isReadOnly else { return }
+        volume.forgetKernel()
+        try commit()
+    }
 
     /// Makes everything received so far durable.
     public func commit() throws(FileError) { try committer.commit() }
@@ -171,8 +190,8 @@ public final class LiveStore: Sendable {
     }
 
     /// Folds all pieces and writes the trees and roots. The trees are made of the index, which no
-    /// other commit changes meanwhile; operations go on.
-    private func checkpointVolumes() throws(FileError) {
+    /// other commit changes meanwhile; operations go on. On the committer's terms.
+    func checkpointVolumes(_ change: VolumeListChange? = nil) throws(FileError) {
         let volumes = open.withLock { $0 }
         for volume in volumes { try volume.touchPieced() }
         try commitVolumes(foldsAll: true)
@@ -180,15 +199,19 @@ public final class LiveStore: Sendable {
         draft.isCheckpoint = true
         var taken: [(volume: Volume, checkpoint: VolumeCheckpoint)] = []
         var counts: [ChunkName: Int64] = [:]
-        for volume in volumes {
-            guard let checkpoint = try volume.writeTrees(counts: &counts) else {
-                continue
-            }
+        for volume in volumes where !(change?.removes(volume) ?? false) {
+            guard
+                let checkpoint = try volume.writeTrees(
+                    counts: &counts, newName: change?.newName(of: volume))
+            else { continue }
             draft.volumes.append(checkpoint.changes)
             taken.append((volume, checkpoint))
         }
+        if let section = try change?.section(in: store, at: draft.time, counts: &counts) {
+            draft.volumes.append(section)
+        }
         // Commits that changed nothing a tree has are still a log to be replayed.
-        guard !taken.isEmpty || store.commitsSinceCheckpoint > 0 else { return }
+        guard !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0 else { return }
         draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
             .map { CountChange(name: $0.key, change: $0.value) }
         do throws(StoreError) {
@@ -197,6 +220,7 @@ public final class LiveStore: Sendable {
             throw posixError(error)
         }
         for (volume, checkpoint) in taken { volume.settle(checkpoint) }
+        if let change { try settle(change) }
     }
 
     // MARK: the clock

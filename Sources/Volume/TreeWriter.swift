@@ -141,37 +141,24 @@ struct TreeWriter {
 
     /// Writes the root; call after `writeDirectories`.
     mutating func writeRoot(
-        _ record: VolumeRecord, nextInode: UInt64
+        _ record: VolumeRecord, name: String, nextInode: UInt64
     ) throws(FileError) -> ChunkName {
         guard let directory = directories[RootImage.rootInode] else { throw .damaged }
         var linkedRoot: NodeReference?
         if let old = record.root {
-            linkedRoot = try decodedRoot(old).linkedInodes
+            linkedRoot = try volume.decodedRoot(old).linkedInodes
             counts[old, default: 0] -= 1
         }
         let table = try writeLinked(linkedRoot)
         try releaseTrees()
         let image = RootImage(
-            volumeID: volume.volumeID, volumeName: volume.name, time: Volume.now(),
+            volumeID: volume.volumeID, volumeName: name, time: Volume.now(),
             nextInode: nextInode, directory: directory, linkedInodes: table,
             orphans: try orphans(), statistics: record.statistics)
         do throws(TreeError) {
             let name = try access.writeNode(image.encoded(), domain: .tree)
             counts[name, default: 0] += 1
             return name
-        } catch {
-            throw access.fileError(error)
-        }
-    }
-
-    private func decodedRoot(_ name: ChunkName) throws(FileError) -> RootImage {
-        do throws(TreeError) {
-            let bytes = try access.readNode(name, domain: .tree)
-            do throws(FormatError) {
-                return try bytes.borrowing { (raw) throws(FormatError) in try RootImage(raw) }
-            } catch {
-                throw TreeError.format(error, node: name)
-            }
         } catch {
             throw access.fileError(error)
         }

@@ -103,7 +103,7 @@ extension Volume {
 
     /// Sets the access time of a file that is read, as the options want it.
     func noteAccess(_ node: Node) {
-        guard !isReadOnly, options.accessTimes != .never else { return }
+        guard !isReadOnly, behaviour.accessTimes != .never else { return }
         namespace.withLock { space in
             let now = Volume.now()
             guard isAccessDue(node, now) else { return }
@@ -113,7 +113,8 @@ extension Volume {
     }
 
     func noteDirectoryAccess(_ node: Node, in space: inout Namespace) {
-        guard !isReadOnly, options.accessTimes != .never, !options.skipsDirectoryAccessTimes
+        let behaviour = behaviour
+        guard !isReadOnly, behaviour.accessTimes != .never, !behaviour.skipsDirectoryAccessTimes
         else { return }
         let now = Volume.now()
         guard isAccessDue(node, now) else { return }
@@ -122,7 +123,7 @@ extension Volume {
     }
 
     private func isAccessDue(_ node: Node, _ now: DiskTime) -> Bool {
-        guard options.accessTimes == .relative else { return true }
+        guard behaviour.accessTimes == .relative else { return true }
         let last = Timestamp(node.image.accessTime)
         return last <= Timestamp(node.image.modificationTime)
             || last <= Timestamp(node.image.changeTime)

@@ -42,20 +42,18 @@ extension Volume {
 
     /// Writes the trees of all directories that changed since the newest checkpoint, bottom-up, and
     /// a root. Reads the index only, which must hold every change that `changed` names. nil: nothing
-    /// changed.
+    /// changed, the name neither.
     func writeTrees(
-        counts: inout [ChunkName: Int64]
+        counts: inout [ChunkName: Int64], newName: String? = nil
     ) throws(FileError) -> VolumeCheckpoint? {
         let (changed, reserved) = namespace.withLock { ($0.changed, $0.inodesReserved) }
-        guard let bytes = try indexValue(NamespaceKey.volume(number)) else { throw .io }
-        let record = try decoded { () throws(FormatError) in
-            try bytes.borrowing { (raw) throws(FormatError) in try VolumeRecord(raw) }
-        }
-        if changed.isEmpty, record.root != nil { return nil }
+        let record = try storedRecord()
+        if changed.isEmpty, newName == nil, record.root != nil { return nil }
+        let name = newName ?? name
         var writer = TreeWriter(volume: self, counts: counts)
         try writer.collect(changed)
         let directories = try writer.writeDirectories()
-        let root = try writer.writeRoot(record, nextInode: reserved)
+        let root = try writer.writeRoot(record, name: name, nextInode: reserved)
         counts = writer.counts
         var changes = VolumeChanges(
             volumeID: volumeID, volumeName: name, epoch: 0, sequence: 0,
@@ -65,6 +63,29 @@ extension Volume {
         changes.inodes = directories.map { .put($0) }
         return VolumeCheckpoint(
             changes: changes, directories: directories.map { ($0.inode, $0.content) })
+    }
+
+    /// What the index says of the volume as a whole.
+    func storedRecord() throws(FileError) -> VolumeRecord {
+        guard let bytes = try indexValue(NamespaceKey.volume(number)) else { throw .io }
+        return try decoded { () throws(FormatError) in
+            try bytes.borrowing { (raw) throws(FormatError) in try VolumeRecord(raw) }
+        }
+    }
+
+    /// A root of the volume, by its name.
+    func decodedRoot(_ name: ChunkName) throws(FileError) -> RootImage {
+        let access = StoreAccess(store)
+        do throws(TreeError) {
+            let bytes = try access.readNode(name, domain: .tree)
+            do throws(FormatError) {
+                return try bytes.borrowing { (raw) throws(FormatError) in try RootImage(raw) }
+            } catch {
+                throw TreeError.format(error, node: name)
+            }
+        } catch {
+            throw access.fileError(error)
+        }
     }
 
     /// Pieces that could not be folded, for damage beside them: the trees know of none, so the

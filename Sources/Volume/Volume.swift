@@ -42,10 +42,11 @@ public final class Volume: FilesystemOperations, Sendable {
     /// The number of this volume in the index's keys.
     let number: UInt32
     let volumeID: UniqueID
-    public let name: String
+    private let currentName: ConditionMutex<String>
     let store: ChunkStore
     let chunker: Chunker
     let options: VolumeOptions
+    private let behaviourCell: VolumeBehaviourCell
     /// Makes what was received durable; set once by the store that owns the volume.
     let committer: Committer
     let namespace: ConditionMutex<Namespace>
@@ -54,7 +55,21 @@ public final class Volume: FilesystemOperations, Sendable {
     let benches = ConditionMutex<[FoldBench]>([])
     let notifier = ConditionMutex<(any KernelNotifier)?>(nil)
 
-    public var isReadOnly: Bool { options.isReadOnly || store.isReadOnly }
+    /// As of the last commit: a volume may be renamed while it is in use.
+    public internal(set) var name: String {
+        get { currentName.withLock { $0 } }
+        set { currentName.withLock { $0 = newValue } }
+    }
+
+    /// Whoever begins to use the volume sets it; operations that run meanwhile see one or the other.
+    public var behaviour: VolumeBehaviour {
+        get { behaviourCell.value }
+        set { behaviourCell.value = newValue }
+    }
+
+    public var isReadOnly: Bool {
+        options.isReadOnly || behaviour.isReadOnly || store.isReadOnly
+    }
 
     init(
         number: UInt32, record: VolumeRecord, store: ChunkStore, options: VolumeOptions,
@@ -62,9 +77,10 @@ public final class Volume: FilesystemOperations, Sendable {
     ) {
         self.number = number
         volumeID = record.volumeID
-        name = record.name
+        currentName = ConditionMutex(record.name)
         self.store = store
         self.options = options
+        behaviourCell = VolumeBehaviourCell(options.behaviour)
         self.committer = committer
         self.drains = drains
         chunker = Chunker(parameters: store.parameters.chunker)
@@ -79,7 +95,7 @@ public final class Volume: FilesystemOperations, Sendable {
 
     /// Refuses where nothing may be changed.
     func checkWritable() throws(FileError) {
-        if options.isReadOnly || store.isReadOnly { throw .readOnly }
+        if isReadOnly { throw .readOnly }
     }
 
     /// A name that a directory may have.
@@ -113,20 +129,12 @@ public final class Volume: FilesystemOperations, Sendable {
     }
 }
 
-/// How a volume behaves.
+/// How the volumes of a store are served.
 public struct VolumeOptions: Sendable {
-    /// When reading sets a file's access time.
-    public enum AccessTimes: Sendable {
-        case never
-        /// Where it is not after the last change, or older than a day (the kernel's default).
-        case relative
-        case always
-    }
-
+    /// Nothing is written to the store at all.
     public var isReadOnly = false
-    public var accessTimes = AccessTimes.relative
-    /// Directories keep their access time, whatever `accessTimes` says.
-    public var skipsDirectoryAccessTimes = false
+    /// Of volumes for which nobody has said anything else.
+    public var behaviour = VolumeBehaviour()
     /// Most bytes written and not yet turned into chunks, of all files of the store together.
     public var dirtyBytesMax = 128 << 20
     /// Nodes kept in memory before the kernel is asked to let go of some; and how many names come

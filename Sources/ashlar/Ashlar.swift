@@ -26,7 +26,7 @@ struct Ashlar: ParsableCommand {
         subcommands: [
             MakeCommand.self, MountCommand.self, UnmountCommand.self, CheckCommand.self,
             ListCommand.self, PrintCommand.self, StatisticsCommand.self, UsageCommand.self,
-            DumpCommand.self, MountHelperCommand.self,
+            DumpCommand.self, VolumeCommand.self, MountHelperCommand.self,
         ])
 }
 
@@ -41,6 +41,7 @@ enum Program {
         exit(
             CommandRunner.run(
                 Ashlar.self, arguments: invocation.arguments, program: invocation.program,
-                family: invocation.family))
+                family: invocation.family,
+                describe: { CommandFailure(anyError: $0) }))
     }
 }

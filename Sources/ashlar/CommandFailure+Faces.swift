@@ -40,10 +40,15 @@ extension CommandFailure {
         switch error {
         case .noDaemon, .notMounted: self.init(.notFound, error.words)
         case .refused(let code, let message):
-            self.init(code == "busy" ? .busy : .system, message)
+            self.init(FailureKind(rawValue: code) ?? .system, message)
         case .badMessage, .tooLong, .hungUp, .timedOut, .notASocket, .system:
             self.init(.system, error.words)
         }
+    }
+
+    /// The answer of a daemon that fails so.
+    var answer: ControlError {
+        .refused(code: kind.rawValue, message: message + (advice.map { "\n" + $0 } ?? ""))
     }
 
     /// Any error that a layer throws.

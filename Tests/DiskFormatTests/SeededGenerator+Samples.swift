@@ -256,6 +256,8 @@ extension SeededGenerator {
         var changes = VolumeChanges(
             volumeID: uniqueID(), volumeName: objectName(), epoch: next(), sequence: next(),
             nextInode: word(bitsMax: 48))
+        changes.isRemoved = below(8) == 0
+        if changes.isRemoved { return changes }
         changes.root = coin() ? nil : chunkName()
         changes.inodes = list(0...3) {
             $0.coin() ? .put($0.inodeImage()) : .gone($0.inodeNumber())

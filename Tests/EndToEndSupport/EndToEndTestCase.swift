@@ -88,6 +88,18 @@ open class EndToEndTestCase: XCTestCase {
         try run([try Program.built("ashlar")] + arguments, seconds: seconds)
     }
 
+    /// Asserts how a program ended, and that it said so in few words.
+    public func expect(
+        _ result: ProgramResult, code: Int32, says words: String,
+        file: StaticString = #filePath, line: UInt = #line
+    ) {
+        XCTAssertEqual(result.code, code, result.errors, file: file, line: line)
+        XCTAssertTrue(
+            result.errors.contains(words), "\(words) is not in: \(result.errors)", file: file,
+            line: line)
+        XCTAssertLessThan(result.errors.count, 600, "a long story", file: file, line: line)
+    }
+
     /// A new store with its mountpoint, not mounted yet.
     public func makePlace(_ name: String = "a", _ options: [String] = []) throws -> Place {
         try makeDirectory(name)

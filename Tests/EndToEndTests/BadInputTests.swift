@@ -7,17 +7,6 @@ import XCTest
 /// What cannot be done is refused in words, with the exit codes of mkfs, mount(8) and fsck(8), and
 /// nothing is changed.
 final class BadInputTests: EndToEndTestCase {
-    private func expect(
-        _ result: ProgramResult, code: Int32, says words: String,
-        file: StaticString = #filePath, line: UInt = #line
-    ) {
-        XCTAssertEqual(result.code, code, result.errors, file: file, line: line)
-        XCTAssertTrue(
-            result.errors.contains(words), "\(words) is not in: \(result.errors)", file: file,
-            line: line)
-        XCTAssertLessThan(result.errors.count, 600, "a long story", file: file, line: line)
-    }
-
     private func fsck(_ store: String, _ options: [String] = []) throws -> ProgramResult {
         try run([try Program.built("fsck.ashlar")] + options + [store])
     }

@@ -19,7 +19,7 @@ final class VolumeImageTests: XCTestCase {
         storeOptions.memoryBytes = 16 << 20
         var options = VolumeOptions()
         options.isReadOnly = isReadOnly
-        options.accessTimes = .never
+        options.behaviour.accessTimes = .never
         options.dirtyBytesMax = 4 << 20
         var timing = LiveStore.Timing()
         timing.commitSeconds = 3_600

@@ -64,6 +64,7 @@ final class ManualTests: DirectoryTestCase {
                 DumpCommand.helpMessage(), MountArguments.helpMessage(),
                 ListCommand.helpMessage(), PrintCommand.helpMessage(),
                 StatisticsCommand.helpMessage(), UsageCommand.helpMessage(),
+                VolumeListCommand.helpMessage(), VolumeRemoveCommand.helpMessage(),
             ])
     }
 

@@ -12,13 +12,32 @@ import XCTest
 /// The life of a mount, in the foreground and on threads of this process, with the built
 /// `ashlar umount` at its end.
 final class MountProgramTests: DirectoryTestCase {
-    /// A store that counts what is done to it.
+    /// A store that counts what is done to it; every volume is the same tiny one.
     private final class Store: MountableStore, @unchecked Sendable {
-        let filesystem: any FilesystemOperations = TinyFilesystem()
+        final class Served: ServedFilesystem, @unchecked Sendable {
+            let filesystem: any FilesystemOperations = TinyFilesystem()
+            let volumeName: String
+            let released = ConditionMutex(0)
+            private(set) var isAttached = false
+
+            init(_ name: String) { volumeName = name }
+            func attach(_ notifier: any KernelNotifier) { isAttached = true }
+            func release() throws { released.withLock { $0 += 1 } }
+        }
+
+        let served = ConditionMutex<[Served]>([])
         let finished = ConditionMutex(0)
         var finishSeconds = 0.0
-        private(set) var isAttached = false
         let commits = ConditionMutex(0)
+
+        func serve(_ request: MountRequest) throws -> any ServedFilesystem {
+            guard request.settings.volume != "none" else {
+                throw CommandFailure(.notFound, "the store has no volume none")
+            }
+            let one = Served(request.settings.volume)
+            served.withLock { $0.append(one) }
+            return one
+        }
 
         var handlers: [String: ControlHandler] {
             let commits = commits
@@ -29,7 +48,7 @@ final class MountProgramTests: DirectoryTestCase {
                 }
             ]
         }
-        func attach(_ notifier: any KernelNotifier) { isAttached = true }
+
         func finish() throws {
             Thread.sleep(forTimeInterval: finishSeconds)
             finished.withLock { $0 += 1 }
@@ -84,10 +103,13 @@ final class MountProgramTests: DirectoryTestCase {
         super.tearDown()
     }
 
-    private func request(_ options: String = "") throws -> MountRequest {
+    private func request(
+        _ options: String = "", on other: String? = nil, isForeground: Bool = true
+    ) throws -> MountRequest {
         MountRequest(
-            address: try StoreAddress(storePath), mountpoint: mountpoint,
-            settings: try MountSettings(parsing: [options]), isForeground: true)
+            address: try StoreAddress(storePath), mountpoint: other ?? mountpoint,
+            settings: try MountSettings(parsing: [options]), options: [options],
+            isForeground: isForeground)
     }
 
     @discardableResult
@@ -120,11 +142,13 @@ final class MountProgramTests: DirectoryTestCase {
         let volume = try XCTUnwrap(try MountTable.current().mount(at: mountpoint))
         XCTAssertEqual(volume.source, storePath)
         XCTAssertTrue(volume.options.contains("noatime"))
-        XCTAssertTrue(mount.store.isAttached)
+        let served = try XCTUnwrap(mount.store.served.withLock { $0.first })
+        XCTAssertTrue(served.isAttached)
 
         let ended = try BuiltProgram.ashlar(["umount", mountpoint])
         XCTAssertEqual(ended.code, 0, ended.errors)
         XCTAssertEqual(mount.end(), 0)
+        XCTAssertEqual(served.released.withLock { $0 }, 1)
         XCTAssertEqual(mount.store.finished.withLock { $0 }, 1)
         XCTAssertFalse(isMounted)
         XCTAssertFalse(FileManager.default.fileExists(atPath: storePath + "/control"))
@@ -158,7 +182,8 @@ final class MountProgramTests: DirectoryTestCase {
         XCTAssertEqual(mount.end(), 0)
     }
 
-    func testASecondMountNamesTheFirst() throws {
+    /// In the foreground a process has the store for itself or not at all.
+    func testASecondMountInTheForegroundNamesTheFirst() throws {
         try mount()
         let program = MountProgram(output: Output(program: "x")) { _, _ in
             XCTFail("opened twice")
@@ -175,15 +200,54 @@ final class MountProgramTests: DirectoryTestCase {
             "the mountpoint is taken")
     }
 
+    func testOneDaemonServesSeveralVolumesAndEndsWithTheLast() throws {
+        let mount = try mount()
+        let other = try makeDirectory("other")
+        let program = MountProgram(output: Output(program: "x")) { _, _ in
+            XCTFail("opened twice")
+            return Store()
+        }
+        XCTAssertEqual(
+            try program.run(try request("volume=two", on: other, isForeground: false)), 0)
+        defer { umount2(other, Int32(MNT_DETACH)) }
+        XCTAssertEqual(
+            try Data(contentsOf: URL(fileURLWithPath: other + "/file")),
+            Data(TinyFilesystem.text))
+        XCTAssertEqual(mount.store.served.withLock { $0.map(\.volumeName) }, ["main", "two"])
+        let third = try makeDirectory("third")
+        let refusal = failure {
+            _ = try program.run(try request("volume=none", on: third, isForeground: false))
+        }
+        XCTAssertEqual(refusal?.kind, .notFound)
+        XCTAssertEqual(refusal?.message, "the store has no volume none")
+
+        let ended = try BuiltProgram.ashlar(["umount", mountpoint])
+        XCTAssertEqual(ended.code, 0, ended.errors)
+        let served = mount.store.served.withLock { $0 }
+        XCTAssertEqual(served[0].released.withLock { $0 }, 1)
+        XCTAssertEqual(served[1].released.withLock { $0 }, 0)
+        XCTAssertNil(mount.code.withLock { $0 }, "the daemon goes on")
+        let last = try BuiltProgram.ashlar(["umount", other])
+        XCTAssertEqual(last.code, 0, last.errors)
+        XCTAssertEqual(mount.end(), 0)
+        XCTAssertEqual(served[1].released.withLock { $0 }, 1)
+        XCTAssertEqual(mount.store.finished.withLock { $0 }, 1)
+    }
+
     func testControlSocketOfAMount() throws {
         let mount = try mount("ro")
         let client = try ControlClient(mountpoint: mountpoint)
         XCTAssertEqual(try client.call("ping")["process"]?.integer, Int64(getpid()))
-        let status = try client.call("status")
-        XCTAssertEqual(status["mountpoint"]?.text, mountpoint)
-        XCTAssertEqual(status["read_only"]?.flag, true)
+        guard case .list(let mounts) = try client.call("status")["mounts"] else {
+            return XCTFail("no mounts")
+        }
+        XCTAssertEqual(mounts.count, 1)
+        XCTAssertEqual(mounts.first?["mountpoint"]?.text, mountpoint)
+        XCTAssertEqual(mounts.first?["read_only"]?.flag, true)
         _ = try client.call("commit")
         XCTAssertEqual(mount.store.commits.withLock { $0 }, 1)
+        XCTAssertThrowsError(try client.call("umount", ["mountpoint": .text("/nowhere")]))
+        XCTAssertTrue(isMounted)
         _ = try client.call("umount")
         XCTAssertEqual(mount.end(), 0)
         XCTAssertFalse(isMounted)

@@ -204,7 +204,7 @@ final class NameTests: XCTestCase {
 
     func testRelativeAccessTimes() throws {
         var options = smallOptions()
-        options.accessTimes = .relative
+        options.behaviour.accessTimes = .relative
         let open = try start(options)
         let volume = open.volume
         let inode = try volume.makeFile(Array("f".utf8), in: 1).inode

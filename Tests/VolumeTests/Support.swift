@@ -34,7 +34,7 @@ func smallParameters(copies: UInt8 = 2) -> StoreParameters {
 
 func smallOptions() -> VolumeOptions {
     var options = VolumeOptions()
-    options.accessTimes = .never
+    options.behaviour.accessTimes = .never
     options.dirtyBytesMax = 256 << 10
     options.piecedFileBytesMin = 24 << 10
     options.nodesMax = 40

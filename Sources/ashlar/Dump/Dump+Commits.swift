@@ -170,6 +170,7 @@ extension Dump {
             "epoch": .number(changes.epoch), "sequence": .number(changes.sequence),
             "next_inode": .number(changes.nextInode),
             "root": changes.root.map { .text($0.hexadecimal) } ?? .none,
+            "removed": changes.isRemoved ? .flag(true) : .none,
             "names": Self.table(["parent", "name", "collision", "inode", "kind"], names),
             "inodes": inodes.isEmpty ? .none : .list(inodes),
             "extents": Self.table(

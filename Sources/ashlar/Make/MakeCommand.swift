@@ -35,15 +35,11 @@ struct MakeCommand: ParsableCommand {
         defer { lock.release() }
         let (seconds, nanoseconds) = wallClock()
         let now = DiskTime(seconds: seconds, nanoseconds: nanoseconds)
-        let root = InodeImage(
-            inode: RootImage.rootInode, generation: 1, mode: 0o040755, linkCount: 2,
-            modificationTime: now, changeTime: now, accessTime: now, birthTime: now)
-        let id = UniqueID(random: (randomUInt64(), randomUInt64()))
         do throws(StoreError) {
             try ChunkStore.create(
                 in: backend, index: RocksIndexProvider(path: StoreLayout.index(of: path)),
                 parameters: parameters,
-                volumes: [NewVolume(name: volume, volumeID: id, root: root)])
+                volumes: [NewVolume(name: volume, at: now)])
         } catch {
             throw CommandFailure(error, store: path)
         }

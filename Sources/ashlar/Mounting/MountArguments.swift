@@ -29,8 +29,8 @@ struct MountArguments: ParsableArguments {
     func request() throws(CommandFailure) -> MountRequest {
         MountRequest(
             address: try StoreAddress(store), mountpoint: mountpoint,
-            settings: try MountSettings(parsing: options), isForeground: foreground,
-            isVerbose: verbose)
+            settings: try MountSettings(parsing: options), options: options,
+            isForeground: foreground, isVerbose: verbose)
     }
 }
 
@@ -83,12 +83,21 @@ struct MountHelperArguments: ParsableArguments {
         if let namespace { try MountNamespace.enter(namespace) }
         return MountRequest(
             address: try StoreAddress(store), mountpoint: mountpoint, settings: settings,
-            isFake: fake, isVerbose: verbose)
+            options: options, isFake: fake, isVerbose: verbose)
     }
 }
 
 /// `-N` of mount(8) and umount(8).
 enum MountNamespace {
+    /// What names this process's: equal in processes that share it. nil where the system does not say.
+    static var own: String? {
+        var text = [CChar](repeating: 0, count: 64)
+        let count = readlink("/proc/self/ns/mnt", &text, text.count)
+        guard count > 0, count < text.count else { return nil }
+        return String(
+            decoding: text.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
     /// - Parameter name: a process's number, or the path of a namespace's file.
     static func enter(_ name: String) throws(CommandFailure) {
         let isNumber = !name.isEmpty && name.utf8.allSatisfy { (0x30...0x39).contains($0) }

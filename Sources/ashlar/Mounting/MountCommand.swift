@@ -21,7 +21,7 @@ struct MountCommand: ParsableCommand {
             output: Output(
                 program: CommandRunner.programName,
                 verbosity: arguments.verbose ? .verbose : .normal),
-            open: ServedVolume.open
+            open: ServedStore.open
         ).run(arguments.request())
         if code != 0 { throw ExitCode(code) }
     }
@@ -39,7 +39,7 @@ struct MountHelperCommand: ParsableCommand {
             output: Output(
                 program: CommandRunner.programName,
                 verbosity: arguments.verbose ? .verbose : .normal),
-            open: ServedVolume.open
+            open: ServedStore.open
         ).run(arguments.request())
         if code != 0 { throw ExitCode(code) }
     }

@@ -1,48 +1,25 @@
-// The life of a mount, from the lock to the exit code.
+// The life of a daemon, from the store's lock to the exit code.
 //
 //     the caller's process              the daemon
 //     ────────────────────              ──────────
 //     check both places
-//     take the store's lock
+//     take the store's lock ──────────▶ held by a daemon already: asked to mount this, too
 //     fork ───────────────────────────▶ holds the lock too; announces itself in it
 //     wait                              log to syslog
 //       │                               open the store, listen on its control socket
-//       │                               mount; serve
+//       │                               mount, serve on a thread (`MountHost`)
 //       │                               ask the mount itself (statfs), so that it answers
 //     exit 0 ◀────────────────────────  report: ready; leave the terminal
-//                                       … until umount, a signal, or a request …
+//                                       … until the last mount has ended …
 //                                       stop listening, finish the store, release the lock
 //
 // In the foreground there is no fork, and the caller's process does it all.
 import Console
 import Control
-import FileModel
 import Glibc
 import Logging
 import Mount
 import Platform
-
-/// An open store with the volume to be served. Calls come from one thread, but for `handlers`.
-protocol MountableStore: AnyObject {
-    /// What is mounted.
-    var filesystem: any FilesystemOperations { get }
-    /// Commands of the control socket beside those that every mount has: commit, statistics, fsck.
-    var handlers: [String: ControlHandler] { get }
-    /// What is wrong with the store though it can be mounted, for whoever mounts it: nil where nothing
-    /// is.
-    var notice: String? { get }
-    /// From now on the kernel can be told what to let go of. Before the first request is served.
-    func attach(_ notifier: any KernelNotifier)
-    /// Makes everything durable and closes the store. Once, after the last request.
-    func finish() throws
-}
-
-extension MountableStore {
-    var notice: String? { nil }
-}
-
-/// Opens the store of a mount. Called in the daemon: threads may be made.
-typealias StoreOpener = (_ place: MountPlace, _ request: MountRequest) throws -> any MountableStore
 
 /// Mounts a volume and serves it.
 struct MountProgram {
@@ -66,12 +43,32 @@ struct MountProgram {
                 .busy, "\(mounted.source) is mounted on \(place.mountpoint) already")
         }
         if request.isFake { return MountExitCode.success.rawValue }
-        let hold = try StoreHold(place.store, isReadOnly: request.settings.isReadOnly)
+        guard let hold = try hold(place, request) else { return MountExitCode.success.rawValue }
         if request.isForeground {
             DaemonLog.toTerminal(output, isVerbose: request.isVerbose)
-            return serve(place, request, hold, Readiness(nil))
+            return serve(place, request, hold, nil)
         }
         return try runInBackground(place, request, hold)
+    }
+
+    /// The store's lock; nil where a daemon had it and has mounted what was asked for.
+    private func hold(
+        _ place: MountPlace, _ request: MountRequest
+    ) throws(CommandFailure) -> StoreHold? {
+        do throws(CommandFailure) {
+            return try StoreHold(place.store, isReadOnly: request.settings.isReadOnly)
+        } catch {
+            guard error.kind == .busy else { throw error }
+            if request.isForeground {
+                var refusal = error
+                refusal.advice =
+                    "Where that is a daemon of a mount, it can serve this one too: leave out -f."
+                throw refusal
+            }
+            let daemon = DaemonRequest(place: place, request: request, output: output)
+            guard try daemon.send() else { throw error }
+            return nil
+        }
     }
 
     private func runInBackground(
@@ -94,7 +91,7 @@ struct MountProgram {
         case .daemon(let report):
             hold.announce()
             DaemonLog.toSystem(isVerbose: request.isVerbose)
-            exit(serve(place, request, hold, Readiness(report)))
+            exit(serve(place, request, hold, report))
         }
     }
 
@@ -121,85 +118,100 @@ struct MountProgram {
 
     // MARK: serving
 
-    /// Serves until the end, whatever it is; returns the exit code.
+    /// Serves until the last mount has ended; returns the exit code.
     private func serve(
-        _ place: MountPlace, _ request: MountRequest, _ hold: StoreHold, _ readiness: Readiness
+        _ place: MountPlace, _ request: MountRequest, _ hold: StoreHold,
+        _ report: consuming DaemonReport?
     ) -> Int32 {
         let log = Logger(label: "ashlar.mount")
+        let daemon: RunningDaemon
         do {
-            return try serveOrThrow(place, request, hold, readiness, log)
+            daemon = try start(place, request, hold, log)
         } catch {
             let failure = CommandFailure(anyError: error)
             let code = ProgramFamily.mount.exitCode(for: failure.kind)
-            // The waiting parent tells it; where nobody waits any more, the log does.
-            let words = failure.message + (failure.advice.map { "\n" + $0 } ?? "")
-            if !readiness.refuse(status: code, message: words) {
+            // The waiting parent tells it; where nobody waits, the log does.
+            if let report = consume report {
+                let words = failure.message + (failure.advice.map { "\n" + $0 } ?? "")
+                // A parent that was killed meanwhile has nobody to tell.
+                try? report.send(status: code, message: words)
+            } else {
                 log.error("\(failure.message)")
             }
             return code
         }
+        // Ready is ready, also when the terminal could not be left or the parent is gone.
+        if let report = consume report {
+            try? report.send(status: 0, message: daemon.store.notice ?? "")
+        } else if let notice = daemon.store.notice {
+            log.warning("\(notice)")
+        }
+        let code = daemon.host.waitUntilEmpty()
+        return max(code, finish(daemon, hold, log))
     }
 
-    private func serveOrThrow(
-        _ place: MountPlace, _ request: MountRequest, _ hold: StoreHold, _ readiness: Readiness,
-        _ log: Logger
-    ) throws -> Int32 {
+    /// What serves.
+    private struct RunningDaemon {
+        let store: any MountableStore
+        let host: MountHost
+        let server: ControlServer?
+    }
+
+    private func start(
+        _ place: MountPlace, _ request: MountRequest, _ hold: StoreHold, _ log: Logger
+    ) throws -> RunningDaemon {
         let store = try open(place, request)
-        var isFinished = false
-        defer {
-            if !isFinished {
-                do { try store.finish() } catch {
-                    log.error("\(CommandFailure(anyError: error).message)")
-                }
+        let host = MountHost(store, log: log)
+        var server: ControlServer?
+        do {
+            let own = DaemonHandlers(
+                host: host, store: place.store, log: log, settings: request.settings)
+            // Where the medium cannot be written there is no place for a socket either.
+            if hold.isWritable {
+                server = try ControlServer(
+                    storePath: place.store, holding: hold.lock,
+                    handlers: store.handlers.merging(own.handlers) { stores, _ in stores })
             }
+            try host.add(place, request)
+            return RunningDaemon(store: store, host: host, server: server)
+        } catch {
+            // Others may have been mounted through the socket: they go with this one.
+            _ = host.requestEnd(of: nil)
+            _ = host.waitUntilEmpty()
+            server?.stop()
+            do { try store.finish() } catch {
+                log.error("\(CommandFailure(anyError: error).message)")
+            }
+            throw error
         }
-        var options = request.settings.mountOptions(
-            source: place.store, mountpoint: place.mountpoint, isRoot: geteuid() == 0)
-        options.handlesSignals = true
-        let session = try MountSession(filesystem: store.filesystem, options: options)
-        let standard = StandardHandlers(
-            session: session, place: place, request: request, log: log)
-        // Where the medium cannot be written there is no place for a socket either.
-        let server =
-            hold.isWritable
-            ? try ControlServer(
-                storePath: place.store, holding: hold.lock,
-                handlers: store.handlers.merging(standard.handlers) { own, _ in own }) : nil
-        defer { server?.stop() }
-        try session.mount()
-        store.attach(session.notifier)
-        let watcher = try readiness.confirm(place.mountpoint, notice: store.notice) { reason in
-            log.error("the mount does not answer: \(reason)")
-            session.requestExit()
+    }
+
+    private func finish(
+        _ daemon: RunningDaemon, _ hold: StoreHold, _ log: Logger
+    ) -> Int32 {
+        daemon.server?.stop()
+        defer { hold.lock.release() }
+        do {
+            // What is being made durable is not to be cut short by a second signal.
+            try EndSignals.ignored { try daemon.store.finish() }
+            return MountExitCode.success.rawValue
+        } catch {
+            let failure = CommandFailure(anyError: error)
+            log.error("\(failure.message)")
+            return ProgramFamily.mount.exitCode(for: failure.kind)
         }
-        log.info("\(place.store) is mounted on \(place.mountpoint)")
-        let end = session.run()
-        watcher?.join()
-        server?.stop()
-        log.info("the mount on \(place.mountpoint) has ended: \(end.words)")
-        try? session.unmount()
-        isFinished = true
-        try store.finish()
-        hold.lock.release()
-        return end.exitCode
     }
 }
 
-extension MountEnd {
-    var words: String {
-        switch self {
-        case .unmounted: "unmounted"
-        case .signalled(let number): "signal \(number)"
-        case .requested: "asked to end"
-        case .failed(let code): CommandFailure.words(Errno(rawValue: code))
+/// The signals that end a daemon.
+enum EndSignals {
+    /// Runs `body` while they have no effect.
+    static func ignored<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let all = [SIGTERM, SIGINT, SIGHUP]
+        let before = all.map { signal($0, SIG_IGN) }
+        defer {
+            for (number, handler) in zip(all, before) { signal(number, handler) }
         }
-    }
-
-    /// A signal is a clean end: that is how services are stopped.
-    var exitCode: Int32 {
-        switch self {
-        case .unmounted, .signalled, .requested: MountExitCode.success.rawValue
-        case .failed: MountExitCode.system.rawValue
-        }
+        return try body()
     }
 }

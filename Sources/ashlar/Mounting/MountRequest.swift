@@ -9,6 +9,8 @@ struct MountRequest: Equatable {
     var address: StoreAddress
     var mountpoint: String
     var settings: MountSettings
+    /// The values of all `-o`, of which `settings` was made.
+    var options: [String] = []
     var isForeground = false
     /// Everything is checked and nothing mounted.
     var isFake = false

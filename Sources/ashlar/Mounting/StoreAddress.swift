@@ -31,4 +31,15 @@ struct StoreAddress: Equatable {
         path = folder
         snapshot = name
     }
+
+    /// Of a command that is about a store as a whole.
+    ///
+    /// - Throws: also `usage` where a snapshot is named.
+    init(whole text: String) throws(CommandFailure) {
+        try self.init(text)
+        guard snapshot == nil else {
+            throw CommandFailure(
+                .usage, "\(DisplayText.escaped(text.utf8)): a store is wanted, not a snapshot")
+        }
+    }
 }

@@ -41,9 +41,8 @@ struct Unmounting {
                 "\(volume.source) stays in use until nobody uses \(volume.mountpoint) any more")
             return
         }
-        if try !MountProgram.mounts().volumes(ofStore: volume.source).isEmpty {
-            return try commit(volume.source)
-        }
+        let goesOn = try !MountProgram.mounts().volumes(ofStore: volume.source).isEmpty
+        if goesOn, try settle(volume) { return }
         try wait(for: holder, store: volume.source)
     }
 
@@ -127,12 +126,24 @@ struct Unmounting {
         }
     }
 
-    /// The daemon goes on with other volumes: what was written to this one is made durable.
-    private func commit(_ store: String) throws(CommandFailure) {
+    /// The daemon goes on with other volumes: waits until it has let go of this one, and made durable
+    /// what was written to it. False: the daemon is ending as well.
+    private func settle(_ volume: MountedVolume) throws(CommandFailure) -> Bool {
+        let client = ControlClient(storePath: volume.source)
         do throws(ControlError) {
-            _ = try ControlClient(storePath: store).call("commit", silenceNanoseconds: nil)
+            let answer = try client.call(
+                "settle", ["mountpoint": .text(volume.mountpoint)], silenceNanoseconds: nil)
+            guard answer["gone"]?.flag ?? false else {
+                _ = try client.call("commit", silenceNanoseconds: nil)
+                output.note("\(volume.mountpoint) is still in use somewhere; its data is durable")
+                return true
+            }
+            return true
         } catch {
-            throw CommandFailure(error)
+            switch error {
+            case .noDaemon, .hungUp: return false
+            default: throw CommandFailure(error)
+            }
         }
     }
 

@@ -1,21 +1,23 @@
-// The store behind a mount.
+// The store behind mounts.
 import Backends
 import Checking
 import Console
 import Control
 import DiskFormat
 import FileModel
+import Glibc
 import Logging
 import Pipeline
 import Platform
 import Volume
 
-/// An open store with the volume that is served.
-final class ServedVolume: MountableStore {
-    private let live: LiveStore
-    private let volume: Volume
+/// An open store whose volumes are served.
+final class ServedStore: MountableStore {
+    let live: LiveStore
     private let backend: any Backend
     let notice: String?
+    /// Volumes that are mounted or being removed, and for what: a word for who wants them too.
+    private let taken = ConditionMutex<[ObjectIdentifier: String]>([:])
 
     /// Memory for everything, when `memory=` does not say: 1 GiB, or a quarter of the machine's
     /// where that is less.
@@ -27,7 +29,7 @@ final class ServedVolume: MountableStore {
 
     static func open(_ place: MountPlace, _ request: MountRequest) throws -> any MountableStore {
         do {
-            return try ServedVolume(place, request)
+            return try ServedStore(place, request)
         } catch let error as StoreError {
             throw CommandFailure(error, store: place.store)
         }
@@ -36,10 +38,6 @@ final class ServedVolume: MountableStore {
     private init(_ place: MountPlace, _ request: MountRequest) throws {
         let log = Logger(label: "ashlar.store")
         let settings = request.settings
-        if let snapshot = request.address.snapshot {
-            throw CommandFailure(
-                .notFound, "the store has no snapshot \(DisplayText.escaped(snapshot.utf8))")
-        }
         backend = try DirectoryBackend(
             path: place.store, isReadOnly: settings.isReadOnly, create: false)
         StoreLayout.keepPrivate()
@@ -67,24 +65,12 @@ final class ServedVolume: MountableStore {
         volumeOptions.isReadOnly = settings.isReadOnly
         volumeOptions.dirtyBytesMax = Int(caches / 8)
         volumeOptions.nodesMax = Int(caches / 4 / Self.nodeBytes)
-        volumeOptions.accessTimes =
-            settings.flags.contains(.noAccessTime)
-            ? .never : settings.flags.contains(.strictAccessTime) ? .always : .relative
-        volumeOptions.skipsDirectoryAccessTimes =
-            settings.flags.contains(.noDirectoryAccessTime)
         var timing = LiveStore.Timing()
         if let seconds = settings.commitSeconds { timing.commitSeconds = Double(seconds) }
         do {
             live = try LiveStore(store, options: volumeOptions, timing: timing) { event in
                 StoreWords.log(event, to: log)
             }
-            guard let named = live.volume(named: settings.volume) else {
-                throw CommandFailure(
-                    .notFound,
-                    "the store has no volume \(DisplayText.escaped(settings.volume.utf8))",
-                    advice: "It has: \(live.volumeNames.joined(separator: ", ")).")
-            }
-            volume = named
         } catch {
             try? store.close()
             throw error
@@ -96,12 +82,52 @@ final class ServedVolume: MountableStore {
         return min(memoryBytesDefault, machine / 4)
     }
 
-    var filesystem: any FilesystemOperations { volume }
+    // MARK: volumes
 
-    func attach(_ notifier: any KernelNotifier) { volume.setNotifier(notifier) }
+    func serve(_ request: MountRequest) throws -> any ServedFilesystem {
+        let settings = request.settings
+        if let snapshot = request.address.snapshot {
+            throw CommandFailure(
+                .notFound, "the store has no snapshot \(DisplayText.escaped(snapshot.utf8))")
+        }
+        guard let volume = live.volume(named: settings.volume) else {
+            throw CommandFailure(
+                .notFound,
+                "the store has no volume \(DisplayText.escaped(settings.volume.utf8))",
+                advice: "It has: \(live.volumeNames.joined(separator: ", ")).")
+        }
+        if !settings.isReadOnly, live.isReadOnlyByChoice {
+            throw CommandFailure(
+                .busy, "the store was opened read-only, by its first mount",
+                advice: "Unmount that, or mount this with -o ro.")
+        }
+        try take(volume, for: "mounted on \(request.mountpoint) by process \(getpid())")
+        var behaviour = VolumeBehaviour()
+        behaviour.isReadOnly = settings.isReadOnly
+        behaviour.accessTimes =
+            settings.flags.contains(.noAccessTime)
+            ? .never : settings.flags.contains(.strictAccessTime) ? .always : .relative
+        behaviour.skipsDirectoryAccessTimes = settings.flags.contains(.noDirectoryAccessTime)
+        volume.behaviour = behaviour
+        return ServedVolume(volume, of: self)
+    }
+
+    /// Keeps a volume for one use.
+    func take(_ volume: Volume, for purpose: String) throws(CommandFailure) {
+        let other = taken.withLock { taken in
+            let other = taken[ObjectIdentifier(volume)]
+            if other == nil { taken[ObjectIdentifier(volume)] = purpose }
+            return other
+        }
+        if let other { throw CommandFailure(.busy, "the volume \(volume.name) is \(other)") }
+    }
+
+    func giveBack(_ volume: Volume) {
+        volume.behaviour = VolumeBehaviour()
+        taken.withLock { $0[ObjectIdentifier(volume)] = nil }
+    }
 
     func finish() throws {
-        volume.setNotifier(nil)
         do throws(FileError) {
             try live.close()
         } catch {
@@ -115,13 +141,13 @@ final class ServedVolume: MountableStore {
     var handlers: [String: ControlHandler] {
         let live = live
         let backend = backend
-        return [
+        return VolumeHandlers(store: self).handlers.merging([
             "commit": { _ throws(ControlError) in
-                try ServedVolume.commit(live)
+                try ServedStore.commit(live)
                 return .object([:])
             },
             "statistics": { _ throws(ControlError) in
-                try ServedVolume.commit(live)
+                try ServedStore.commit(live)
                 do {
                     let report = try StatisticsReport.make(live.store)
                     return .object([
@@ -134,10 +160,10 @@ final class ServedVolume: MountableStore {
                 }
             },
             "fsck": { request throws(ControlError) in
-                try ServedVolume.commit(live)
-                return try ServedVolume.check(backend, request)
+                try ServedStore.commit(live)
+                return try ServedStore.check(backend, request)
             },
-        ]
+        ]) { own, _ in own }
     }
 
     private static func commit(_ live: LiveStore) throws(ControlError) {
@@ -165,6 +191,34 @@ final class ServedVolume: MountableStore {
             throw error
         } catch {
             throw .refused(code: "system", message: "the check failed: \(error)")
+        }
+    }
+}
+
+/// A volume that is mounted.
+final class ServedVolume: ServedFilesystem {
+    private let volume: Volume
+    private let store: ServedStore
+
+    init(_ volume: Volume, of store: ServedStore) {
+        self.volume = volume
+        self.store = store
+    }
+
+    var filesystem: any FilesystemOperations { volume }
+    var volumeName: String { volume.name }
+
+    func attach(_ notifier: any KernelNotifier) { volume.setNotifier(notifier) }
+
+    func release() throws {
+        defer { store.giveBack(volume) }
+        do throws(FileError) {
+            try store.live.release(volume)
+        } catch {
+            throw CommandFailure(
+                .system,
+                "the last commit of \(volume.name) failed (\(error)): what was written since the "
+                    + "one before it is lost unless a later one succeeds")
         }
     }
 }
