@@ -137,4 +137,6 @@ public protocol KernelNotifier: AnyObject, Sendable {
     func invalidateEntry(_ name: [UInt8], in parent: InodeNumber)
     /// Drop cached attributes and pages of a range (0 ..< UInt64.max: all).
     func invalidateInode(_ inode: InodeNumber, range: Range<UInt64>)
+    /// How many of these the kernel was not told yet.
+    var pendingCount: Int { get }
 }

@@ -1,11 +1,12 @@
-/// Ends a pack: table, trailer, and twice a synchronisation.
+/// Ends a pack: table and trailer, with a synchronisation before, between and behind them.
 import Backends
 import DiskFormat
 
 extension PackWriter {
     /// Writes the table and the trailer and makes all durable; returns the sealed pack's bytes.
-    /// The records are made durable before the trailer is written, so that a valid trailer proves
-    /// that they were. A pack that is sealed already is left alone. Fails like `appendAll` and
+    /// The records and the table are made durable before the trailer is written, so that a valid
+    /// trailer proves that they were: a table that is damaged before a valid trailer was not torn by a
+    /// power cut. A pack that is sealed already is left alone. Fails like `appendAll` and
     /// `synchronize`; `resumeSealing` may then seal it at `durablePosition`.
     @discardableResult
     public func seal() throws(PackError) -> UInt64 {
@@ -16,9 +17,15 @@ extension PackWriter {
         }
         if isDone { return position }
         if durablePosition < position { try synchronize() }
+        let tableOffset = position
         try state.withLock { (state) throws(PackError) in
             try checkOpen(state)
             try writeTable(&state)
+        }
+        try synchronize()
+        try state.withLock { (state) throws(PackError) in
+            try checkOpen(state)
+            try writeTrailer(&state, tableOffset: tableOffset)
             state.isSealed = true
         }
         try synchronize()
@@ -29,23 +36,37 @@ extension PackWriter {
         let offset = state.position
         let body = PackTable(entries: state.entries).encoded()
         let count = UInt32(state.entries.count)
-        let trailer = PackTable.encodedTrailer(
-            tableOffset: offset, secret: header.parameters.secret, pack: id)
         let end = try body.borrowing { (bytes) throws(PackError) -> UInt64 in
             let record = PendingRecord(
                 kind: .packTable, parts: [bytes], rawBytes: UInt32(bytes.count), itemCount: count,
                 checksum: BodyChecksum(of: bytes))
             let layout = try layOut([record], from: offset)
-            let end = layout.end + UInt64(trailer.count)
             do throws(BackendError) {
-                try write([record], layout, trailer: trailer, at: offset)
-                // Gives back what was reserved and not used.
-                if isPreallocated { try file.truncate(to: end) }
+                try write([record], layout, at: offset)
             } catch {
                 state.isBroken = true
                 throw .backend(error, pack: id)
             }
-            return end
+            return layout.end
+        }
+        state.position = end
+    }
+
+    private func writeTrailer(
+        _ state: inout State, tableOffset: UInt64
+    ) throws(PackError) {
+        let trailer = PackTable.encodedTrailer(
+            tableOffset: tableOffset, secret: header.parameters.secret, pack: id)
+        let end = state.position + UInt64(trailer.count)
+        do throws(BackendError) {
+            try trailer.borrowing { (bytes) throws(BackendError) in
+                try file.write([bytes], at: state.position)
+            }
+            // Gives back what was reserved and not used.
+            if isPreallocated { try file.truncate(to: end) }
+        } catch {
+            state.isBroken = true
+            throw .backend(error, pack: id)
         }
         state.position = end
     }

@@ -184,29 +184,26 @@ public final class PackWriter: Sendable {
         return layout
     }
 
-    /// One write of all records, and of `trailer` behind them.
+    /// One write of all records.
     func write(
-        _ records: [PendingRecord], _ layout: Layout, trailer: [UInt8] = [], at offset: UInt64
+        _ records: [PendingRecord], _ layout: Layout, at offset: UInt64
     ) throws(BackendError) {
         let zeros = [UInt8](repeating: 0, count: DiskFormat.recordAlignmentBytes)
         try layout.headers.borrowing { (headers) throws(BackendError) in
             try zeros.borrowing { (zeros) throws(BackendError) in
-                try trailer.borrowing { (trailer) throws(BackendError) in
-                    var buffers: [UnsafeRawBufferPointer] = []
-                    for (index, record) in records.enumerated() {
-                        let place = index * RecordHeader.byteCount
-                        buffers.append(
-                            UnsafeRawBufferPointer(
-                                rebasing: headers[place..<place + RecordHeader.byteCount]))
-                        for part in record.parts where !part.isEmpty { buffers.append(part) }
-                        let padding = layout.padding[index]
-                        if padding > 0 {
-                            buffers.append(UnsafeRawBufferPointer(rebasing: zeros[..<padding]))
-                        }
+                var buffers: [UnsafeRawBufferPointer] = []
+                for (index, record) in records.enumerated() {
+                    let place = index * RecordHeader.byteCount
+                    buffers.append(
+                        UnsafeRawBufferPointer(
+                            rebasing: headers[place..<place + RecordHeader.byteCount]))
+                    for part in record.parts where !part.isEmpty { buffers.append(part) }
+                    let padding = layout.padding[index]
+                    if padding > 0 {
+                        buffers.append(UnsafeRawBufferPointer(rebasing: zeros[..<padding]))
                     }
-                    if !trailer.isEmpty { buffers.append(trailer) }
-                    try file.write(buffers, at: offset)
                 }
+                try file.write(buffers, at: offset)
             }
         }
     }

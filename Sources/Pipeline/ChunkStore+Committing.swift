@@ -307,7 +307,8 @@ extension ChunkStore {
                 state.fresh[name] = nil
             }
             state.damaged.subtract(damaged)
-            state.vacating = Vacating()
+            // One that ended meanwhile is for the next commit.
+            if !vacating.isEmpty { state.vacating = Vacating() }
         }
     }
 }

@@ -91,18 +91,24 @@ extension ChunkStore {
 
     /// Lays the living chunks of sealed packs anew, in the order in which they lie there. They are
     /// in place with the next commit; the caller makes it a checkpoint, and another one, which
-    /// condemns what is empty. Nobody else may commit meanwhile.
+    /// condemns what is empty. Others may put, hit and commit meanwhile: a commit that comes before
+    /// the end of this call gives chunks that were laid anew another place, and the one behind it
+    /// takes the old ones away. One vacating at a time.
     ///
     /// Memory: about 100 bytes for each chunk of these packs.
     ///
     /// - Parameters:
     ///   - givesUpUnreadable: forgets the places of chunks that no copy of can be read: their data
-    ///     goes with the pack. Only for packs of which a copy was put aside.
+    ///     goes with the pack. Only for packs of which a copy was put aside, and while nobody else
+    ///     commits.
+    ///   - findsStragglers: looks through the whole index where a pack's own records do not account
+    ///     for all that lives in it. Without, such packs keep what was not found.
     ///   - isCancelled: asked after each super-chunk; what was laid until then is of no harm.
     /// - Returns: nil where `isCancelled` said so, and nothing will be forgotten.
     /// - Throws: `noSpace`, errors of reading that are no damage, or of writing, which are final.
     public func vacate(
-        _ ids: [PackID], givesUpUnreadable: Bool = false, isCancelled: () -> Bool = { false }
+        _ ids: [PackID], givesUpUnreadable: Bool = false, findsStragglers: Bool = true,
+        isCancelled: () -> Bool = { false }
     ) throws(StoreError) -> Vacated? {
         try checkWritable()
         var vacating = Vacating()
@@ -117,7 +123,7 @@ extension ChunkStore {
                 }
             }
         }
-        try vacateStragglers(&vacating, &result)
+        if findsStragglers { try vacateStragglers(&vacating, &result) }
         if givesUpUnreadable { vacating.givenUp = Set(result.unreadable) }
         let done = vacating
         laying.withLock { $0.vacating = done }

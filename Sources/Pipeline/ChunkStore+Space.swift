@@ -54,6 +54,12 @@ extension ChunkStore {
         return result
     }
 
+    /// Keeps decoded frames up to a part of what the options allow, in percent.
+    public func limitFrames(toPercent percent: Int) {
+        let limit = options.frameCacheBytes / 100 * max(0, min(100, percent))
+        if reader.frames.limitBytes != limit { reader.frames.limitBytes = limit }
+    }
+
     /// The medium's sizes, as the backend tells them; the reserve is not taken off.
     public func space() throws(StoreError) -> BackendSpace {
         do throws(BackendError) {

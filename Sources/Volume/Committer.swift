@@ -119,6 +119,7 @@ final class SpaceGuard: Sendable {
     private let store: ChunkStore
     private let state = ConditionMutex(State())
     private let buffered: ConditionMutex<(@Sendable () -> Int)?> = ConditionMutex(nil)
+    private let shortage: ConditionMutex<(@Sendable () -> Void)?> = ConditionMutex(nil)
 
     init(store: ChunkStore) {
         self.store = store
@@ -127,6 +128,11 @@ final class SpaceGuard: Sendable {
     /// Tells how much is buffered.
     func setBuffered(_ count: @escaping @Sendable () -> Int) {
         buffered.withLock { $0 = count }
+    }
+
+    /// Is told when somebody is refused.
+    func setShortage(_ tell: (@Sendable () -> Void)?) {
+        shortage.withLock { $0 = tell }
     }
 
     func reserve(_ byteCount: Int) throws(FileError) {
@@ -148,7 +154,10 @@ final class SpaceGuard: Sendable {
         } catch {
             throw .io
         }
-        guard free >= Int64(byteCount), free > 0 else { throw .noSpace }
+        guard free >= Int64(byteCount), free > 0 else {
+            shortage.withLock { $0 }?()
+            throw .noSpace
+        }
         state.withLock { state in
             // Half of what is there, so that several writers together do not take it twice.
             state.allowance = min(SpaceGuard.stepBytes, free / 2)

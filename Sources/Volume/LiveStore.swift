@@ -12,6 +12,9 @@ public enum LiveStoreEvent: Sendable {
     case checkpointFailed(FileError)
     /// Inodes without a name that a crash has left were deleted.
     case orphansRemoved(count: Int, volume: String)
+    /// Space that nothing needed any more was given back to the medium.
+    case reclaimed(bytes: UInt64)
+    case reclaimingFailed(FileError)
 }
 
 /// An open store whose volumes are in use. Owns the store: `close` ends both.
@@ -25,6 +28,8 @@ public final class LiveStore: Sendable {
         /// A checkpoint is due after so many changed names and inodes, or bytes of commits.
         public var checkpointChanges = 200_000
         public var checkpointBytes: UInt64 = 256 << 20
+        /// Seconds between two looks for space to give back; nil: only where somebody asks for it.
+        public var reclaimSeconds: Double? = 60
 
         public init() {}
     }
@@ -39,12 +44,20 @@ public final class LiveStore: Sendable {
     let open: ConditionMutex<[Volume]>
     /// Held while volumes are made, renamed or removed: one at a time.
     let administration = ConditionMutex<Void>(())
+    /// Whether a reclaiming runs.
+    let reclaiming = ConditionMutex(false)
+    /// Packs that a reclaiming could not empty.
+    let keptPacks = ConditionMutex<Set<PackID>>([])
+    private let reclaimer = Reclaimer()
+    let governor: ConditionMutex<MemoryGovernor?>
     private let clock = ConditionMutex<Clock>(Clock())
     private let ticker: ConditionMutex<PlatformThread?> = ConditionMutex(nil)
 
     private struct Clock {
         var isStopping = false
         var hasEnded = false
+        /// Too many inodes are in memory: a commit is due, which makes them clean.
+        var isPressed = false
     }
 
     /// Takes over an open store. Nothing is mounted by it; `volume(named:)` gives what can be.
@@ -65,6 +78,8 @@ public final class LiveStore: Sendable {
             throw .threads(code: error.rawValue)
         }
         open = ConditionMutex([])
+        governor = ConditionMutex(
+            options.residentBytesMax.map { MemoryGovernor(limitBytes: $0) })
         let volumes = try openVolumes()
         open.withLock { $0 = volumes }
         let drains = drains
@@ -73,7 +88,10 @@ public final class LiveStore: Sendable {
             guard let self else { throw .readOnly }
             try self.performCommit(withCheckpoint: withCheckpoint)
         }
-        if !store.isReadOnly, !options.isReadOnly { try startTicker() }
+        if !store.isReadOnly, !options.isReadOnly {
+            try startTicker()
+            try startReclaimer()
+        }
     }
 
     private func openVolumes() throws(StoreError) -> [Volume] {
@@ -88,6 +106,12 @@ public final class LiveStore: Sendable {
         let volume = Volume(
             number: number, record: record, store: store, options: options,
             committer: committer, drains: drains)
+        volume.pressure.withLock { pressure in
+            pressure = { [clock] in
+                clock.withLock { $0.isPressed = true }
+                clock.broadcast()
+            }
+        }
         try prepare(volume)
         return volume
     }
@@ -191,7 +215,9 @@ public final class LiveStore: Sendable {
 
     /// Folds all pieces and writes the trees and roots. The trees are made of the index, which no
     /// other commit changes meanwhile; operations go on. On the committer's terms.
-    func checkpointVolumes(_ change: VolumeListChange? = nil) throws(FileError) {
+    func checkpointVolumes(
+        _ change: VolumeListChange? = nil, isForced: Bool = false
+    ) throws(FileError) {
         let volumes = open.withLock { $0 }
         for volume in volumes { try volume.touchPieced() }
         try commitVolumes(foldsAll: true)
@@ -211,7 +237,9 @@ public final class LiveStore: Sendable {
             draft.volumes.append(section)
         }
         // Commits that changed nothing a tree has are still a log to be replayed.
-        guard !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0 else { return }
+        guard isForced || !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0 else {
+            return
+        }
         draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
             .map { CountChange(name: $0.key, change: $0.value) }
         do throws(StoreError) {
@@ -225,17 +253,24 @@ public final class LiveStore: Sendable {
 
     // MARK: the clock
 
+    private static let breathNanoseconds: UInt64 = 10_000_000
+
     private func startTicker() throws(StoreError) {
         do throws(Errno) {
             let thread = try PlatformThread(name: "commit") { [weak self, clock, timing] in
                 let interval = UInt64(max(0.05, timing.commitSeconds) * 1e9)
-                var due = monotonicNanoseconds() + interval
                 while true {
                     let isStopping = clock.wait(
-                        deadlineNanoseconds: due, until: { $0.isStopping })
+                        deadlineNanoseconds: monotonicNanoseconds() + interval,
+                        until: { $0.isStopping || $0.isPressed }
+                    ) { state, _ in
+                        state.isPressed = false
+                        return state.isStopping
+                    }
                     guard !isStopping, let self else { return }
                     self.tick()
-                    due = monotonicNanoseconds() + interval
+                    // Many small commits in a row would be no help.
+                    sleepNanoseconds(LiveStore.breathNanoseconds)
                 }
             }
             ticker.withLock { $0 = thread }
@@ -244,13 +279,41 @@ public final class LiveStore: Sendable {
         }
     }
 
+    private func startReclaimer() throws(StoreError) {
+        guard let seconds = timing.reclaimSeconds else { return }
+        let reclaimer = reclaimer
+        space.setShortage { reclaimer.hurry() }
+        do throws(Errno) {
+            try reclaimer.start(every: seconds) { [weak self] isUrgent, isCancelled in
+                self?.reclaimByItself(isUrgent: isUrgent, isCancelled)
+            }
+        } catch {
+            throw .threads(code: error.rawValue)
+        }
+    }
+
+    private func reclaimByItself(isUrgent: Bool, _ isCancelled: () -> Bool) {
+        var options = ReclaimOptions()
+        options.bytesPerSecond = isUrgent ? nil : Reclaimer.bytesPerSecond
+        do throws(FileError) {
+            guard try hasReclaimable(options) else { return }
+            let report = try reclaim(options, isCancelled: isCancelled)
+            if report.freedBytes > 0 { onEvent(.reclaimed(bytes: report.freedBytes)) }
+        } catch {
+            // Somebody else does it, or it goes on when the store is used again.
+            guard error != .busy, error != .interrupted else { return }
+            onEvent(.reclaimingFailed(error))
+        }
+    }
+
     private func tick() {
-        for volume in open.withLock({ $0 }) { volume.askKernelToForget() }
         do throws(FileError) {
             try committer.commit()
         } catch {
             onEvent(.commitFailed(error))
         }
+        governMemory()
+        for volume in open.withLock({ $0 }) { volume.askKernelToForget() }
     }
 
     private func stopTicker() {
@@ -269,6 +332,8 @@ public final class LiveStore: Sendable {
                 return state.hasEnded
             })
         else { return }
+        space.setShortage(nil)
+        reclaimer.stop()
         stopTicker()
         var failure: FileError?
         if !store.isReadOnly, !options.isReadOnly {

@@ -36,6 +36,9 @@ struct Namespace {
     var namesAdded = 0
     /// Changed since the last checkpoint: what the trees have to be told.
     var changed = ChangedSet()
+    /// With so many nodes the store is told that there are too many; raised while the kernel keeps
+    /// what it was asked for.
+    var pressureLimit = Int.max
     /// Set by the first failure after which nothing is written any more.
     var isBroken = false
 
@@ -141,14 +144,33 @@ struct Namespace {
         }
     }
 
-    /// Forgets the names that are in the index as well, when more than `limit` have come.
-    mutating func boundNames(_ limit: Int) {
+    /// Forgets the names that are in the index as well, when more than `limit` have come. Those by
+    /// which the kernel knows an inode stay: it is asked by name to let go of it.
+    mutating func boundNames(_ limit: Int, keepsKernels: Bool = true) {
         guard namesAdded > limit else { return }
         namesAdded = 0
         forgettings += 1
         for node in nodes.values {
-            node.directory?.forgetClean(appliedGeneration: appliedGeneration)
+            node.directory?.forgetClean(appliedGeneration: appliedGeneration) { dentry in
+                keepsKernels && (nodes[dentry.inode]?.lookups ?? 0) > 0
+            }
         }
+    }
+
+    /// Names of up to `limit` clean inodes, no directories, that the kernel may be asked to let go of.
+    func evictable(_ limit: Int) -> [(parent: UInt64, name: [UInt8])] {
+        var names: [(parent: UInt64, name: [UInt8])] = []
+        for directory in nodes.values {
+            guard let cache = directory.directory else { continue }
+            for (name, dentry) in cache.entries where dentry.isPresent {
+                guard dentry.generation <= appliedGeneration, let node = nodes[dentry.inode],
+                    node.directory == nil, node.lookups > 0, isClean(node)
+                else { continue }
+                names.append((directory.inode, name))
+                if names.count >= limit { return names }
+            }
+        }
+        return names
     }
 
     // MARK: finding

@@ -84,8 +84,8 @@ struct Dentry {
 ///
 /// Invariants:
 /// 1. `byCookie` has every present dentry, and every absent one with a cookie.
-/// 2. Clean dentries are forgotten all together, so that what an absent one knows of its collisions
-///    (`takenCollisions`) is never older than what was forgotten beside it.
+/// 2. No clean absent dentry stays when clean present ones are forgotten, so that what an absent one
+///    knows of its collisions (`takenCollisions`) is never older than what was forgotten beside it.
 final class DirectoryCache {
     var entries: [[UInt8]: Dentry] = [:]
     var byCookie: [UInt64: [UInt8]] = [:]
@@ -129,9 +129,13 @@ final class DirectoryCache {
         }
     }
 
-    /// Forgets what is in the index as well, and with it that the cache was complete.
-    func forgetClean(appliedGeneration: UInt64) {
-        let clean = entries.filter { $0.value.generation <= appliedGeneration }
+    /// Forgets what is in the index as well, and with it that the cache was complete. Names that
+    /// exist and that `keeps` wants stay: they know nothing of other names.
+    func forgetClean(appliedGeneration: UInt64, keeps: (Dentry) -> Bool) {
+        let clean = entries.filter {
+            $0.value.generation <= appliedGeneration
+                && !($0.value.isPresent && keeps($0.value))
+        }
         guard !clean.isEmpty else { return }
         for name in clean.keys { remove(name) }
         isComplete = false

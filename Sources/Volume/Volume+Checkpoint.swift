@@ -152,25 +152,4 @@ extension Volume {
             }
         }
     }
-
-    /// Asks the kernel to let go of names, when more inodes are in memory than there should be.
-    func askKernelToForget() {
-        guard let notifier = notifier.withLock({ $0 }) else { return }
-        let names = namespace.withLock { space -> [(parent: UInt64, name: [UInt8])] in
-            let excess = space.nodes.count - options.nodesMax
-            guard excess > 0 else { return [] }
-            var names: [(parent: UInt64, name: [UInt8])] = []
-            for node in space.nodes.values where node.lookups > 0 && node.directory == nil {
-                guard space.isClean(node), let parent = node.image.parent,
-                    let name = space.nodes[parent]?.directory?.byCookie[node.cookie]
-                else { continue }
-                names.append((parent, name))
-                if names.count >= min(excess, Volume.forgettingsAtOnceMax) { break }
-            }
-            return names
-        }
-        for (parent, name) in names { notifier.invalidateEntry(name, in: parent) }
-    }
-
-    private static let forgettingsAtOnceMax = 65_536
 }

@@ -302,7 +302,7 @@ extension Volume {
                 cache.remove(name)
             }
             space.changed.add(section.changes)
-            space.boundNames(options.nodesMax)
+            space.boundNames(nodesLimit)
         }
     }
 

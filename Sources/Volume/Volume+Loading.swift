@@ -153,11 +153,12 @@ extension Volume {
             switch attempt {
             case .done(let result): return result
             case .needsName(let forgettings):
+                waitForMemory()
                 let loaded = try loadName(name, in: parent)
                 namespace.withLock { space in
                     guard space.forgettings == forgettings else { return }
                     space.namesAdded += 1
-                    space.boundNames(options.nodesMax)
+                    space.boundNames(nodesLimit)
                     if let node = loaded.node { insert(node, into: &space) }
                     guard let cache = space.nodes[parent]?.directory, cache.entries[name] == nil
                     else { return }
@@ -180,12 +181,14 @@ extension Volume {
         }
         space.nodes[node.inode] = node
         space.listIdle(node)
+        notePressure(in: &space)
     }
 
     /// Returns false where the index has no such inode.
     private func loadIntoMemory(
         _ inode: UInt64, forgettings: UInt64
     ) throws(FileError) -> Bool {
+        waitForMemory()
         guard let node = try loadNode(inode) else { return false }
         namespace.withLock { space in
             if space.forgettings == forgettings { insert(node, into: &space) }

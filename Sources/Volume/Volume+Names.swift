@@ -84,6 +84,7 @@ extension Volume {
     ) throws(FileError) -> FileAttributes {
         try checkWritable()
         let name = try checkName(name)
+        waitForMemory()
         while true {
             let inheritance = try inheritance(of: parent)
             let start = try inheritance.made(mode: mode, umask: caller.umask)
@@ -107,6 +108,7 @@ extension Volume {
                 let node = Node(image: image, cookie: cookie, isNew: true)
                 node.lookups = 1
                 space.nodes[inode] = node
+                notePressure(in: &space)
                 space.inodeCount += 1
                 space.markDirty(node)
                 space.setName(

@@ -36,6 +36,7 @@ import Metadata
 import NamespaceIndex
 import Pipeline
 import Platform
+import Synchronization
 
 /// A live volume. Made by `LiveStore.volume(named:)`.
 public final class Volume: FilesystemOperations, Sendable {
@@ -54,6 +55,10 @@ public final class Volume: FilesystemOperations, Sendable {
     /// Idle ones; as many as there ever were folds at the same time.
     let benches = ConditionMutex<[FoldBench]>([])
     let notifier = ConditionMutex<(any KernelNotifier)?>(nil)
+    /// How much of `nodesMax` may be used now: 1 ... 100.
+    let nodesPercent = Atomic<UInt8>(100)
+    /// Is told when there are too many inodes in memory.
+    let pressure = ConditionMutex<(@Sendable () -> Void)?>(nil)
 
     /// As of the last commit: a volume may be renamed while it is in use.
     public internal(set) var name: String {
@@ -84,8 +89,9 @@ public final class Volume: FilesystemOperations, Sendable {
         self.committer = committer
         self.drains = drains
         chunker = Chunker(parameters: store.parameters.chunker)
-        namespace = ConditionMutex(
-            Namespace(nextInode: record.nextInode, statistics: record.statistics))
+        var space = Namespace(nextInode: record.nextInode, statistics: record.statistics)
+        space.pressureLimit = options.nodesMax + options.nodesMax / 4
+        namespace = ConditionMutex(space)
     }
 
     /// By whom the kernel is told to let go of names: after mounting.
@@ -140,6 +146,9 @@ public struct VolumeOptions: Sendable {
     /// Nodes kept in memory before the kernel is asked to let go of some; and how many names come
     /// into memory before those that are in the index are let go.
     public var nodesMax = 400_000
+    /// What the whole process may take, in bytes of VmRSS: above it caches shrink until it does. nil:
+    /// nobody looks.
+    public var residentBytesMax: UInt64?
     /// Changes of shorter files are folded at each commit; in bytes. Only tests need another one.
     var piecedFileBytesMin: UInt64 = 512 << 10
 

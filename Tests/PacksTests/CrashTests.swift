@@ -45,12 +45,12 @@ final class CrashTests: XCTestCase {
         }
     }
 
-    func testTrailerProvesThatRecordsWereDurable() throws {
+    func testTrailerProvesThatRecordsAndTableWereDurable() throws {
         var generator = SeededGenerator()
         for _ in 0..<100 {
             let memory = MemoryBackend()
             let plan = FaultPlan<BackendOperation>([
-                Fault([.synchronize], firstCall: Int.random(in: 1...2, using: &generator))
+                Fault([.synchronize], firstCall: Int.random(in: 1...3, using: &generator))
             ])
             let writer = try makeWriter(FaultInjectingBackend(memory, plan: plan))
             for _ in 0..<5 { try writer.append(commit: [UInt8](repeating: 9, count: 700)) }
@@ -64,6 +64,7 @@ final class CrashTests: XCTestCase {
             let scan = try ScanResult(reader)
             guard scan.end.tail == .trailer else { continue }
             for entry in writer.entries { try reader.verifyRecord(at: entry.offset) }
+            XCTAssertTrue(try reader.records().isFromTable, "a torn table before a trailer")
         }
     }
 

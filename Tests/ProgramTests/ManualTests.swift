@@ -65,6 +65,7 @@ final class ManualTests: DirectoryTestCase {
                 ListCommand.helpMessage(), PrintCommand.helpMessage(),
                 StatisticsCommand.helpMessage(), UsageCommand.helpMessage(),
                 VolumeListCommand.helpMessage(), VolumeRemoveCommand.helpMessage(),
+                ReclaimCommand.helpMessage(),
             ])
     }
 
@@ -89,7 +90,9 @@ final class ManualTests: DirectoryTestCase {
         let part = try XCTUnwrap(
             text.components(separatedBy: ".SH MOUNT OPTIONS\n").last?
                 .components(separatedBy: ".SH EXIT STATUS").first)
-        let examples = ["volume": "v", "memory": "64M", "commit": "1", "threads": "1"]
+        let examples = [
+            "volume": "v", "memory": "64M", "commit": "1", "reclaim": "0", "threads": "1",
+        ]
         var seen: Set<String> = []
         for line in part.split(separator: "\n") where line.hasPrefix(".B") {
             guard !line.contains("(") else { continue }
@@ -112,7 +115,8 @@ final class ManualTests: DirectoryTestCase {
         XCTAssertTrue(
             seen.isSuperset(of: [
                 "ro", "nolazytime", "remount", "_netdev", "x-a", "comment=", "volume=v",
-                "memory=64M", "commit=1", "threads=1", "allow_other", "noallow_other", "acl",
+                "memory=64M", "commit=1", "reclaim=0", "threads=1", "allow_other", "noallow_other",
+                "acl",
                 "noacl",
             ]), "\(seen.sorted())")
     }

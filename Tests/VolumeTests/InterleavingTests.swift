@@ -105,7 +105,7 @@ final class InterleavingTests: XCTestCase {
         open.volume.forget(file, count: 1)
         try open.live.commit()
         open.volume.evict()
-        open.volume.namespace.withLock { $0.boundNames(-1) }
+        open.volume.namespace.withLock { $0.boundNames(-1, keepsKernels: false) }
         return (open, try XCTUnwrap(provider.index), file)
     }
 

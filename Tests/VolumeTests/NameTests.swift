@@ -96,7 +96,7 @@ final class NameTests: XCTestCase {
             switch random.below(12) {
             case 0, 1: try open.live.commit()
             case 2: try open.live.checkpoint()
-            case 3: open.volume.namespace.withLock { $0.boundNames(-1) }
+            case 3: open.volume.namespace.withLock { $0.boundNames(-1, keepsKernels: false) }
             case 4:
                 try open.live.close()
                 if random.chance(1, in: 2) { index.delete() }

@@ -92,6 +92,9 @@ extension MountSettings {
         if let commitSeconds, commitSeconds != daemon.commitSeconds {
             lines.append("commit= is as the store's first mount has it")
         }
+        if let reclaimSeconds, reclaimSeconds != daemon.reclaimSeconds {
+            lines.append("reclaim= is as the store's first mount has it")
+        }
         return lines
     }
 }

@@ -9,6 +9,8 @@ struct MountSettings: Equatable {
     static let memoryBytesRange: ClosedRange<UInt64> = (64 << 20)...(1 << 40)
     static let commitSecondsRange: ClosedRange<UInt32> = 1...3600
     static let threadsRange: ClosedRange<UInt32> = 1...1024
+    /// 0: never by itself.
+    static let reclaimSecondsRange: ClosedRange<UInt32> = 0...86_400
 
     var volume = "main"
     var flags: MountOptions.Flags = []
@@ -18,6 +20,7 @@ struct MountSettings: Equatable {
     /// nil: the engine's own default.
     var memoryBytes: UInt64?
     var commitSeconds: UInt32?
+    var reclaimSeconds: UInt32?
     var threads: UInt32?
     /// Changes the flags of what is mounted already.
     var isRemount = false
@@ -152,6 +155,8 @@ struct MountSettings: Equatable {
             }
             memoryBytes = bytes
         case "commit": commitSeconds = try Self.number(key, value, Self.commitSecondsRange)
+        case "reclaim":
+            reclaimSeconds = try Self.number(key, value, Self.reclaimSecondsRange)
         case "threads": threads = try Self.number(key, value, Self.threadsRange)
         default: return false
         }

@@ -24,6 +24,7 @@ final class ServedStore: MountableStore {
     static let memoryBytesDefault: UInt64 = 1 << 30
     /// What the program itself takes beside its caches and buffers.
     private static let overheadBytes: UInt64 = 48 << 20
+    private static let arenasMax: Int32 = 4
     /// A node with its name and what the dictionaries around it cost, roughly.
     private static let nodeBytes: UInt64 = 1 << 10
 
@@ -42,6 +43,8 @@ final class ServedStore: MountableStore {
             path: place.store, isReadOnly: settings.isReadOnly, create: false)
         StoreLayout.keepPrivate()
         let memory = settings.memoryBytes ?? Self.defaultMemory()
+        // Each arena keeps pages of its own that nobody uses; refused, there are more of them.
+        _ = ProcessMemory.limitArenas(Self.arenasMax)
         let caches = memory > 2 * Self.overheadBytes ? memory - Self.overheadBytes : memory / 2
         var options = StoreOptions()
         options.isReadOnly = settings.isReadOnly
@@ -62,11 +65,17 @@ final class ServedStore: MountableStore {
         let warned = warnings.withLock { $0 }
         notice = warned.isEmpty ? nil : warned.joined(separator: "\n")
         var volumeOptions = VolumeOptions()
+        volumeOptions.residentBytesMax = memory
         volumeOptions.isReadOnly = settings.isReadOnly
         volumeOptions.dirtyBytesMax = Int(caches / 8)
         volumeOptions.nodesMax = Int(caches / 4 / Self.nodeBytes)
         var timing = LiveStore.Timing()
+        // What has changed since the last checkpoint is kept in memory.
+        timing.checkpointChanges = min(timing.checkpointChanges, volumeOptions.nodesMax)
         if let seconds = settings.commitSeconds { timing.commitSeconds = Double(seconds) }
+        if let seconds = settings.reclaimSeconds {
+            timing.reclaimSeconds = seconds == 0 ? nil : Double(seconds)
+        }
         do {
             live = try LiveStore(store, options: volumeOptions, timing: timing) { event in
                 StoreWords.log(event, to: log)
@@ -141,7 +150,9 @@ final class ServedStore: MountableStore {
     var handlers: [String: ControlHandler] {
         let live = live
         let backend = backend
-        return VolumeHandlers(store: self).handlers.merging([
+        let others = VolumeHandlers(store: self).handlers.merging(
+            ReclaimHandlers(live: live).handlers) { own, _ in own }
+        return others.merging([
             "commit": { _ throws(ControlError) in
                 try ServedStore.commit(live)
                 return .object([:])
@@ -264,6 +275,8 @@ enum StoreWords {
         case .checkpointFailed(let error): log.error("a checkpoint failed: \(error)")
         case .orphansRemoved(let count, let volume):
             log.notice("\(volume): \(count) unlinked files of before the last end were removed")
+        case .reclaimed(let bytes): log.info("gave \(ByteSize.text(bytes)) back to the medium")
+        case .reclaimingFailed(let error): log.error("reclaiming failed: \(error)")
         }
     }
 }
