@@ -151,7 +151,8 @@ final class ServedStore: MountableStore {
         let live = live
         let backend = backend
         let others = VolumeHandlers(store: self).handlers.merging(
-            ReclaimHandlers(live: live).handlers) { own, _ in own }
+            ReclaimHandlers(live: live).handlers
+        ) { own, _ in own }
         return others.merging([
             "commit": { _ throws(ControlError) in
                 try ServedStore.commit(live)
