@@ -178,7 +178,8 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t inode, const char *name, 
 }
 
 static void on_listxattr(fuse_req_t request, fuse_ino_t inode, size_t size) {
-    ashlarFuseListExtendedAttributes(context_of(request), shim(request), inode, size);
+    AshlarFuseCaller caller = caller_of(request);
+    ashlarFuseListExtendedAttributes(context_of(request), shim(request), inode, size, &caller);
 }
 
 static void on_removexattr(fuse_req_t request, fuse_ino_t inode, const char *name) {
@@ -231,8 +232,9 @@ static void on_fallocate(
     fuse_req_t request, fuse_ino_t inode, int mode, off_t offset, off_t length,
     struct fuse_file_info *info) {
     (void)info;
+    AshlarFuseCaller caller = caller_of(request);
     ashlarFuseAllocate(context_of(request), shim(request), inode, mode, (uint64_t)offset,
-                       (uint64_t)length);
+                       (uint64_t)length, &caller);
 }
 
 static void on_lseek(
@@ -251,8 +253,9 @@ static void on_copy_file_range(
         fuse_reply_err(request, EINVAL);
         return;
     }
+    AshlarFuseCaller caller = caller_of(request);
     ashlarFuseCopyRange(context_of(request), shim(request), source, (uint64_t)offset, target,
-                        (uint64_t)target_offset, length);
+                        (uint64_t)target_offset, length, &caller);
 }
 
 static void on_ioctl(

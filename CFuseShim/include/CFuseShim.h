@@ -268,17 +268,18 @@ void ashlarFuseGetExtendedAttribute(
     void *context, AshlarFuseRequest *request, uint64_t inode, const void *name, size_t length,
     size_t capacity);
 void ashlarFuseListExtendedAttributes(
-    void *context, AshlarFuseRequest *request, uint64_t inode, size_t capacity);
+    void *context, AshlarFuseRequest *request, uint64_t inode, size_t capacity,
+    const AshlarFuseCaller *caller);
 void ashlarFuseRemoveExtendedAttribute(
     void *context, AshlarFuseRequest *request, uint64_t inode, const void *name, size_t length);
 void ashlarFuseAllocate(
     void *context, AshlarFuseRequest *request, uint64_t inode, int32_t mode, uint64_t offset,
-    uint64_t length);
+    uint64_t length, const AshlarFuseCaller *caller);
 void ashlarFuseSeek(
     void *context, AshlarFuseRequest *request, uint64_t inode, uint64_t offset, int32_t whence);
 void ashlarFuseCopyRange(
     void *context, AshlarFuseRequest *request, uint64_t source, uint64_t offset, uint64_t target,
-    uint64_t target_offset, uint64_t length);
+    uint64_t target_offset, uint64_t length, const AshlarFuseCaller *caller);
 
 /// A thread made by `ashlar_fuse_thread_start`.
 void ashlarFuseThreadMain(void *context);

@@ -106,8 +106,10 @@ public protocol FilesystemOperations: AnyObject, Sendable {
         dropsPrivilegeBits: Bool
     ) throws(FileError)
 
+    /// With `dropsPrivilegeBits` setuid and setgid are cleared, as by `write`.
     func allocate(
-        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64
+        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
+        dropsPrivilegeBits: Bool
     ) throws(FileError)
 
     /// The next data or hole at or behind `offset`; `noSuchPosition` past the end.
@@ -115,10 +117,11 @@ public protocol FilesystemOperations: AnyObject, Sendable {
         _ inode: InodeNumber, _ target: SeekTarget, from offset: UInt64
     ) throws(FileError) -> UInt64
 
-    /// Copies by key where it can; returns how many bytes were copied (0 at the source's end).
+    /// Copies by key where it can; returns how many bytes were copied (0 at the source's end). With
+    /// `dropsPrivilegeBits` the target's setuid and setgid are cleared, as by `write`.
     func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64
+        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
     ) throws(FileError) -> UInt64
 
     /// Makes the inode's data and every metadata operation so far durable (one shared commit).
@@ -135,7 +138,8 @@ public protocol FilesystemOperations: AnyObject, Sendable {
 public protocol KernelNotifier: AnyObject, Sendable {
     /// Drop the cached name (and, soon, the reference to its inode).
     func invalidateEntry(_ name: [UInt8], in parent: InodeNumber)
-    /// Drop cached attributes and pages of a range (0 ..< UInt64.max: all).
+    /// Drop cached attributes and pages of a range (0 ..< UInt64.max: all). With an empty range, of
+    /// attributes alone, the kernel has done so when this returns.
     func invalidateInode(_ inode: InodeNumber, range: Range<UInt64>)
     /// How many of these the kernel was not told yet.
     var pendingCount: Int { get }

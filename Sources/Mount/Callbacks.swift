@@ -200,9 +200,13 @@ func ashlarFuseGetExtendedAttribute(
 
 @c @implementation
 func ashlarFuseListExtendedAttributes(
-    _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ capacity: Int
+    _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ capacity: Int,
+    _ caller: UnsafePointer<AshlarFuseCaller>
 ) {
-    borrow(context) { $0.extendedAttributeNames(request, of: inode, capacity: capacity) }
+    borrow(context) {
+        $0.extendedAttributeNames(
+            request, of: inode, capacity: capacity, caller: Caller(caller.pointee))
+    }
 }
 
 @c @implementation
@@ -216,10 +220,12 @@ func ashlarFuseRemoveExtendedAttribute(
 @c @implementation
 func ashlarFuseAllocate(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ inode: UInt64, _ mode: Int32,
-    _ offset: UInt64, _ length: UInt64
+    _ offset: UInt64, _ length: UInt64, _ caller: UnsafePointer<AshlarFuseCaller>
 ) {
     borrow(context) {
-        $0.allocate(request, inode, mode: AllocateMode(rawValue: mode), at: offset, length: length)
+        $0.allocate(
+            request, inode, mode: AllocateMode(rawValue: mode), at: offset, length: length,
+            caller: Caller(caller.pointee))
     }
 }
 
@@ -234,11 +240,13 @@ func ashlarFuseSeek(
 @c @implementation
 func ashlarFuseCopyRange(
     _ context: UnsafeMutableRawPointer, _ request: OpaquePointer, _ source: UInt64,
-    _ offset: UInt64, _ target: UInt64, _ targetOffset: UInt64, _ length: UInt64
+    _ offset: UInt64, _ target: UInt64, _ targetOffset: UInt64, _ length: UInt64,
+    _ caller: UnsafePointer<AshlarFuseCaller>
 ) {
     borrow(context) {
         $0.copyRange(
-            request, from: source, at: offset, to: target, at: targetOffset, length: length)
+            request, from: source, at: offset, to: target, at: targetOffset, length: length,
+            caller: Caller(caller.pointee))
     }
 }
 

@@ -9,7 +9,8 @@ import Synchronization
 /// range: both may be held by somebody who waits for a request, so that a request's own thread must
 /// never do it. For the same reason a caller is never made to wait for room, and since a lost
 /// invalidation would leave something wrong in the kernel for a day, none is dropped either: the queue
-/// has no bound of its own, `pendingCount` is for callers who could fill it.
+/// has no bound of its own, `pendingCount` is for callers who could fill it. Attributes alone are
+/// dropped at once, by the caller's thread.
 ///
 /// Unchecked because of two pointers, both to what is made for any thread.
 final class InvalidationQueue: KernelNotifier, @unchecked Sendable {
@@ -51,7 +52,10 @@ final class InvalidationQueue: KernelNotifier, @unchecked Sendable {
 
     func invalidateInode(_ inode: InodeNumber, range: Range<UInt64>) {
         if range.isEmpty {
-            append(.inode(inode, offset: -1, length: 0))
+            // Attributes are dropped under a spin lock: nobody can be waiting for a request with it.
+            // At once, since the caller's request must not be answered before: who wrote into a
+            // setuid program would run it as its owner.
+            _ = ashlar_fuse_invalidate_inode(session, inode, -1, 0)
             return
         }
         let offset = Int64(clamping: range.lowerBound)

@@ -57,9 +57,16 @@ extension RequestHandler {
         }
     }
 
-    func extendedAttributeNames(_ request: OpaquePointer, of inode: InodeNumber, capacity: Int) {
+    /// The kernel keeps values in the `trusted` namespace from users, and leaves it to filesystems
+    /// to keep the names from them (xattr(7)).
+    func extendedAttributeNames(
+        _ request: OpaquePointer, of inode: InodeNumber, capacity: Int, caller: Caller
+    ) {
         replyAttributeBytes(request, capacity: capacity) { () throws(FileError) in
-            try filesystem.extendedAttributeNames(of: inode)
+            let names = try filesystem.extendedAttributeNames(of: inode)
+            guard caller.user != 0 else { return names }
+            return names.split(separator: 0).filter { !$0.starts(with: "trusted.".utf8) }
+                .flatMap { $0 + [0] }
         }
     }
 

@@ -47,10 +47,12 @@ extension RequestHandler {
 
     func allocate(
         _ request: OpaquePointer, _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64,
-        length: UInt64
+        length: UInt64, caller: Caller
     ) {
         answer(request) { () throws(FileError) in
-            try filesystem.allocate(inode, mode: mode, at: offset, length: length)
+            try filesystem.allocate(
+                inode, mode: mode, at: offset, length: length,
+                dropsPrivilegeBits: caller.losesPrivilegeBits)
         }
     }
 
@@ -78,15 +80,23 @@ extension RequestHandler {
 
     func copyRange(
         _ request: OpaquePointer, from source: InodeNumber, at offset: UInt64,
-        to target: InodeNumber, at targetOffset: UInt64, length: UInt64
+        to target: InodeNumber, at targetOffset: UInt64, length: UInt64, caller: Caller
     ) {
         do throws(FileError) {
             let copied = try filesystem.copyRange(
                 from: source, at: offset, to: target, at: targetOffset,
-                length: min(length, Self.copyBytesMax))
+                length: min(length, Self.copyBytesMax),
+                dropsPrivilegeBits: caller.losesPrivilegeBits)
             _ = ashlar_fuse_reply_written(request, UInt32(clamping: copied))
         } catch {
             fail(request, error)
         }
     }
+}
+
+extension Caller {
+    /// Whether what this caller changes loses setuid and setgid. With FUSE_HANDLE_KILLPRIV_V2 the
+    /// kernel says so with WRITE and SETATTR, and leaves FALLOCATE and COPY_FILE_RANGE, which have
+    /// no flag for it, to the filesystem.
+    fileprivate var losesPrivilegeBits: Bool { user != 0 }
 }

@@ -25,6 +25,8 @@ struct AccessList: Equatable {
 
     static let accessName = Array("system.posix_acl_access".utf8)
     static let defaultName = Array("system.posix_acl_default".utf8)
+    static func isName(_ name: [UInt8]) -> Bool { name == accessName || name == defaultName }
+
     private static let version: UInt32 = 2
     private static let noID = UInt32.max
 

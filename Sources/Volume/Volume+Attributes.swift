@@ -104,18 +104,15 @@ extension Volume {
     /// Sets the access time of a file that is read, as the options want it.
     func noteAccess(_ node: Node) {
         guard !isReadOnly, behaviour.accessTimes != .never else { return }
-        namespace.withLock { space in
-            let now = Volume.now()
-            guard isAccessDue(node, now) else { return }
-            node.image.accessTime = now
-            space.markDirty(node)
-        }
+        namespace.withLock { space in noteAccess(node, in: &space) }
     }
 
     func noteDirectoryAccess(_ node: Node, in space: inout Namespace) {
-        let behaviour = behaviour
-        guard !isReadOnly, behaviour.accessTimes != .never, !behaviour.skipsDirectoryAccessTimes
-        else { return }
+        if !behaviour.skipsDirectoryAccessTimes { noteAccess(node, in: &space) }
+    }
+
+    func noteAccess(_ node: Node, in space: inout Namespace) {
+        guard !isReadOnly, behaviour.accessTimes != .never else { return }
         let now = Volume.now()
         guard isAccessDue(node, now) else { return }
         node.image.accessTime = now

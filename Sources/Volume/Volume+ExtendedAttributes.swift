@@ -6,8 +6,15 @@ import Pipeline
 extension Volume {
     /// Longest value (XATTR_SIZE_MAX), in bytes.
     private static let valueBytesMax = 65_536
-    /// Dropped by the kernel's rules when a file is written; see `setExtendedAttribute`.
     private static let virtualPrefix = Array("user.ashlar.".utf8)
+    /// The namespaces of xattr(7) in which names are free.
+    private static let openPrefixes = ["user.", "trusted.", "security."].map { Array($0.utf8) }
+
+    /// Whether a name is in a namespace that there is; else the answer is EOPNOTSUPP, as programs
+    /// that copy attributes expect it.
+    private static func isInNamespace(_ name: [UInt8]) -> Bool {
+        AccessList.isName(name) || openPrefixes.contains { name.starts(with: $0) }
+    }
 
     /// The attributes of an inode, and how they were stored when they were read.
     func attributeSet(
@@ -72,7 +79,9 @@ extension Volume {
             return try virtualAttribute(name, of: inode)
         }
         let (_, set) = try attributeSet(of: inode)
-        guard let value = set[name] else { throw .noAttribute }
+        guard let value = set[name] else {
+            throw Volume.isInNamespace(name) ? .noAttribute : .notSupported
+        }
         return value
     }
 
@@ -90,6 +99,8 @@ extension Volume {
         guard !name.isEmpty, name.count <= DiskFormat.nameBytesMax else { throw .rangeTooSmall }
         guard !name.starts(with: Volume.virtualPrefix) else { throw .notPermitted }
         guard value.count <= Volume.valueBytesMax else { throw .tooBig }
+        guard Volume.isInNamespace(name) else { throw .notSupported }
+        guard !Volume.openPrefixes.contains(name) else { throw .invalid }
         let value = [UInt8](value)
         try change(inode) { (set, image) throws(FileError) in
             switch mode {
@@ -118,7 +129,11 @@ extension Volume {
         let name = [UInt8](name)
         guard !name.starts(with: Volume.virtualPrefix) else { throw .notPermitted }
         try change(inode) { (set, _) throws(FileError) in
-            guard set[name] != nil else { throw .noAttribute }
+            guard set[name] != nil else {
+                // That there is no list is what was wanted, as on other filesystems.
+                if AccessList.isName(name) { return }
+                throw Volume.isInNamespace(name) ? .noAttribute : .notSupported
+            }
             set.remove(name)
         }
     }

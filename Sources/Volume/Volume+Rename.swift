@@ -222,8 +222,9 @@ extension Volume {
     }
 
     public func readSymbolicLink(_ inode: InodeNumber) throws(FileError) -> [UInt8] {
-        try withNode(inode) { (_, node) throws(FileError) in
+        try withNode(inode) { (space, node) throws(FileError) in
             guard case .target(let bytes) = node.image.content else { throw .invalid }
+            noteAccess(node, in: &space)
             return bytes
         }
     }

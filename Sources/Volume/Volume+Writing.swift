@@ -24,9 +24,11 @@ extension Volume {
             let before = state.size
             state.active.write(bytes, at: offset)
             state.size = max(before, end)
-            noteWritten(
+            let dropped = noteWritten(
                 node, from: offset, to: end, sizeBefore: before, dropsPrivilegeBits)
-            return written(&state)
+            var outcome = written(&state)
+            outcome.droppedPrivilege = dropped
+            return outcome
         }
         settle(outcome, node, content)
     }
@@ -36,6 +38,8 @@ extension Volume {
         var change: Int
         var queues: Bool
         var foldsNow: Bool
+        /// Setuid or setgid is gone: the kernel, which caches the mode, has to be told.
+        var droppedPrivilege = false
     }
 
     private func written(_ state: inout FileContent.State) -> Written {
@@ -48,6 +52,7 @@ extension Volume {
     }
 
     private func settle(_ outcome: Written, _ node: Node, _ content: FileContent) {
+        if outcome.droppedPrivilege { tellAttributesChanged(node.inode) }
         drains.account(outcome.change)
         if outcome.queues {
             drains.add(node, content, of: self)
@@ -57,16 +62,17 @@ extension Volume {
         if outcome.foldsNow { drains.foldNow(node, content, of: self) }
     }
 
-    /// Times, size and allocation after a write; under the content lock.
+    /// Times, size and allocation after a write; under the content lock. Returns whether setuid or
+    /// setgid was dropped.
     private func noteWritten(
         _ node: Node, from offset: UInt64, to end: UInt64, sizeBefore: UInt64,
         _ dropsPrivilegeBits: Bool
-    ) {
+    ) -> Bool {
         let now = Volume.now()
-        namespace.withLock { space in
+        return namespace.withLock { space in
             node.image.modificationTime = now
             node.image.changeTime = now
-            if dropsPrivilegeBits { dropPrivilege(node) }
+            let dropped = dropsPrivilegeBits && dropPrivilege(node)
             let hasHoles = node.image.allocatedBytes < sizeBefore
             if hasHoles, offset < sizeBefore { node.allocatedIsStale = true }
             if end > sizeBefore {
@@ -74,14 +80,34 @@ extension Volume {
                 node.image.allocatedBytes += end - max(offset, sizeBefore)
             }
             space.markDirty(node)
+            return dropped
         }
     }
 
     /// As the kernel does when somebody else than root writes: setuid goes, and setgid where the
-    /// group may execute.
-    func dropPrivilege(_ node: Node) {
+    /// group may execute. Returns whether one of them was there.
+    @discardableResult
+    func dropPrivilege(_ node: Node) -> Bool {
+        let before = node.image.mode
         node.image.mode &= ~0o4000
-        if node.image.mode & 0o010 != 0 { node.image.mode &= ~0o2000 }
+        if before & 0o010 != 0 { node.image.mode &= ~0o2000 }
+        return node.image.mode != before
+    }
+
+    /// The same before content is changed by something else than a write.
+    private func dropPrivilege(of inode: InodeNumber) throws(FileError) {
+        let dropped = try withNode(inode) { (space, node) throws(FileError) -> Bool in
+            guard dropPrivilege(node) else { return false }
+            node.image.changeTime = Volume.now()
+            space.markDirty(node)
+            return true
+        }
+        if dropped { tellAttributesChanged(inode) }
+    }
+
+    /// What the kernel still believed of the mode would be what execve(2) goes by. Under no lock.
+    private func tellAttributesChanged(_ inode: InodeNumber) {
+        notifier.withLock { $0 }?.invalidateInode(inode, range: 0..<0)
     }
 
     /// Sets the size of a regular file.
@@ -117,7 +143,8 @@ extension Volume {
     // MARK: allocation
 
     public func allocate(
-        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64
+        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
+        dropsPrivilegeBits: Bool
     ) throws(FileError) {
         try checkWritable()
         guard length > 0 else { throw .invalid }
@@ -126,16 +153,18 @@ extension Volume {
         }
         let range = offset..<offset + length
         let keepsSize = mode.contains(.keepSize)
-        switch mode.subtracting(.keepSize) {
-        case []:
-            try reserveRange(inode, range, keepsSize: keepsSize)
+        let kind = mode.subtracting(.keepSize)
+        guard [[], .zeroRange].contains(kind) || kind == .punchHole && keepsSize else {
+            throw .notSupported
+        }
+        if dropsPrivilegeBits { try dropPrivilege(of: inode) }
+        switch kind {
         case .punchHole:
-            guard keepsSize else { throw .notSupported }
             try clear(inode, range, keepsSize: true) { $0.active.clear($1, as: .hole) }
         case .zeroRange:
             try clear(inode, range, keepsSize: keepsSize) { $0.active.clear($1, as: .zeros) }
         default:
-            throw .notSupported
+            try reserveRange(inode, range, keepsSize: keepsSize)
         }
     }
 
@@ -223,7 +252,7 @@ extension Volume {
 
     public func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64
+        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
     ) throws(FileError) -> UInt64 {
         try checkWritable()
         let (from, content) = try content(of: source)
@@ -235,7 +264,9 @@ extension Volume {
             guard max(offset, targetOffset) - min(offset, targetOffset) >= count else {
                 throw .invalid
             }
-        } else if offset == 0, targetOffset == 0, count == size,
+        }
+        if dropsPrivilegeBits { try dropPrivilege(of: target) }
+        if source != target, offset == 0, targetOffset == 0, count == size,
             try copyKey(of: from, content, to: target, size: size)
         {
             return count

@@ -126,7 +126,8 @@ final class TinyFilesystem: FilesystemOperations, @unchecked Sendable {
     ) throws(FileError) { throw .readOnly }
 
     func allocate(
-        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64
+        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
+        dropsPrivilegeBits: Bool
     ) throws(FileError) { throw .readOnly }
 
     func seek(
@@ -135,7 +136,7 @@ final class TinyFilesystem: FilesystemOperations, @unchecked Sendable {
 
     func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64
+        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
     ) throws(FileError) -> UInt64 { throw .notSupported }
 
     func synchronize(_ inode: InodeNumber, dataOnly: Bool) throws(FileError) {}
