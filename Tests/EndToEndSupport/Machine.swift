@@ -6,6 +6,12 @@ public enum Machine {
     /// `ASHLAR_LONG=1` in the environment: crash and model tests run many times longer.
     public static var isLong: Bool { ProcessInfo.processInfo.environment["ASHLAR_LONG"] == "1" }
 
+    /// `ASHLAR_MODEL_SECONDS=N` in the environment: model tests are repeated, with a new seed and
+    /// on a new store each time, until so many seconds are over.
+    public static var modelSeconds: Double {
+        ProcessInfo.processInfo.environment["ASHLAR_MODEL_SECONDS"].flatMap { Double($0) } ?? 0
+    }
+
     /// Skips the test where nothing can be mounted.
     public static func requireMounts() throws {
         guard access("/dev/fuse", R_OK | W_OK) == 0 else {
@@ -26,7 +32,7 @@ public enum Machine {
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), begun with ASHLAR_SEED or a random seed, which it
 /// prints.
-public struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     public init(_ test: String = #function) {
@@ -34,6 +40,9 @@ public struct SeededGenerator: RandomNumberGenerator {
         state = given ?? UInt64.random(in: 0...UInt64.max)
         print("\(test): ASHLAR_SEED=\(state)")
     }
+
+    /// One of several that a printed seed begins.
+    public init(seed: UInt64) { state = seed }
 
     public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15

@@ -40,6 +40,26 @@ struct Operation: CustomStringConvertible {
         }
     }
 
+    /// The kind alone.
+    var name: String { String("\(kind)".prefix { $0 != "(" }) }
+
+    /// Whether all before it is durable when it succeeds.
+    var synchronizes: Bool {
+        if case .synchronize = kind { true } else { false }
+    }
+
+    /// Whether a tmpfs answers as it did in a way of its own.
+    func mayDiffer(fromTmpfs expected: String) -> Bool {
+        switch kind {
+        // Modes of fallocate(2) that tmpfs has not.
+        case .allocate(let mode, _, _): mode & ASHLAR_FALLOCATE_ZERO_RANGE != 0
+        // User attributes came to tmpfs with Linux 6.6.
+        case .setAttribute, .attribute, .removeAttribute, .listAttributes:
+            expected == "errno \(SystemError(EOPNOTSUPP))"
+        default: false
+        }
+    }
+
     /// Does it in the tree at `top`; everything that a program could see of it, or the errno.
     func perform(in top: String) -> String {
         do throws(SystemError) {
