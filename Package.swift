@@ -124,13 +124,14 @@ let package = Package(
                 "Hashing", "Metadata", "NamespaceIndex", "Packs", "Pipeline", "Platform",
                 "SuperChunks", "Compression", "Trees", "Volume",
             ]),
+        layer("Queries", ["Checking", "DiskFormat", "Trees"]),
         // L7: programs
         program(
             "ashlar",
             [
                 "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
                 "Compression", "ChunkIndex", "Metadata", "Trees", "Pipeline", "Volume",
-                "Checking", "Console", "Control", "Mount", arguments, logging,
+                "Checking", "Console", "Control", "Mount", "Queries", arguments, logging,
             ]),
         program(
             "fsck",
@@ -163,6 +164,7 @@ let package = Package(
                 "DiskFormat", "Hashing", "Metadata", "Packs", "Platform", "Trees",
             ]),
         suite("WriteBuffersTests", ["WriteBuffers"]),
+        suite("QueriesTests", ["Queries", "DiskFormat"]),
         suite("FoldingTests", ["Folding", "Chunking", "DiskFormat", "Hashing", "Trees"]),
         suite(
             "CheckingTests",

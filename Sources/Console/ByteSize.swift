@@ -29,6 +29,37 @@ public enum ByteSize {
         return number << shift
     }
 
+    /// Reads what `parse` reads, and rougher measures for searching: `1.5M` (binary), `1.5MB` and
+    /// `64KB` (powers of 1000). Rounded down. nil for anything else.
+    public static func parseMeasure(_ text: some StringProtocol) -> UInt64? {
+        if let exact = parse(text) { return exact }
+        var rest = text[...]
+        var base = 1024.0
+        if rest.hasSuffix("iB") {
+            rest = rest.dropLast(2)
+        } else if rest.hasSuffix("B") || rest.hasSuffix("b") {
+            rest = rest.dropLast()
+            base = 1000
+        }
+        var scale = 1.0
+        if let last = rest.last, !last.isNumber {
+            guard
+                let power = units.firstIndex(where: { String($0.letter) == last.uppercased() })
+            else { return nil }
+            for _ in 0...power { scale *= base }
+            rest = rest.dropLast()
+        }
+        let parts = rest.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count <= 2,
+            parts.allSatisfy({ part in
+                !part.isEmpty && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
+            }), let number = Double(String(rest))
+        else { return nil }
+        return UInt64(exactly: (number * scale).rounded(.down)).flatMap {
+            $0 <= UInt64(Int64.max) ? $0 : nil
+        }
+    }
+
     /// Three significant digits or so: `0 B`, `1023 B`, `1.5 KiB`, `12 MiB`. Rounded to nearest.
     public static func text(_ bytes: UInt64) -> String {
         if bytes < 1024 { return "\(bytes) B" }

@@ -1,5 +1,5 @@
 /// A moment on disk: signed seconds since 1970 and nanoseconds below 1e9.
-public struct DiskTime: Hashable, Sendable {
+public struct DiskTime: Hashable, Comparable, Sendable {
     public var seconds: Int64
     public var nanoseconds: UInt32
 
@@ -9,6 +9,10 @@ public struct DiskTime: Hashable, Sendable {
     }
 
     public static let zero = DiskTime(seconds: 0, nanoseconds: 0)
+
+    public static func < (a: DiskTime, b: DiskTime) -> Bool {
+        (a.seconds, a.nanoseconds) < (b.seconds, b.nanoseconds)
+    }
 
     func write(to writer: inout ByteWriter) {
         writer.signedVariable(seconds)

@@ -80,9 +80,11 @@ extension LiveStore {
     }
 
     /// Whether something waits to be given back: for who looks from time to time.
-    func hasReclaimable(_ options: ReclaimOptions) throws(FileError) -> Bool {
+    func hasReclaimable(
+        _ options: ReclaimOptions, deadBytesMin: UInt64
+    ) throws(FileError) -> Bool {
         do throws(StoreError) {
-            if try store.statistics().deadChunks > 0 { return true }
+            if try store.statistics().deadBytes >= max(1, deadBytesMin) { return true }
             return try store.packUse().contains {
                 !$0.isCondemned && $0.isSealed
                     && ($0.livingBytes == 0 || isWorthRewriting($0, options))

@@ -30,6 +30,8 @@ public final class LiveStore: Sendable {
         public var checkpointBytes: UInt64 = 256 << 20
         /// Seconds between two looks for space to give back; nil: only where somebody asks for it.
         public var reclaimSeconds: Double? = 60
+        /// So many dead bytes are worth the checkpoints that it takes to give them back.
+        public var reclaimBytesMin: UInt64 = 32 << 20
 
         public init() {}
     }
@@ -296,7 +298,8 @@ public final class LiveStore: Sendable {
         var options = ReclaimOptions()
         options.bytesPerSecond = isUrgent ? nil : Reclaimer.bytesPerSecond
         do throws(FileError) {
-            guard try hasReclaimable(options) else { return }
+            let least = isUrgent ? 1 : timing.reclaimBytesMin
+            guard try hasReclaimable(options, deadBytesMin: least) else { return }
             let report = try reclaim(options, isCancelled: isCancelled)
             if report.freedBytes > 0 { onEvent(.reclaimed(bytes: report.freedBytes)) }
         } catch {

@@ -12,8 +12,8 @@ import Synchronization
 struct MemoryGovernor {
     /// Parts of the limit, in percent: above the first memory is given back, below the second caches
     /// may grow again.
-    static let highPercent: UInt64 = 92
-    static let lowPercent: UInt64 = 80
+    static let highPercent: UInt64 = 86
+    static let lowPercent: UInt64 = 70
     /// Caches shrink and grow in such steps, and not below the least.
     static let stepPercent: UInt8 = 20
     static let leastPercent: UInt8 = 20

@@ -18,7 +18,7 @@ enum Layers {
         ],
         ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking"],
-        ["Mount", "Control", "Console", "Repair", "Server"],
+        ["Mount", "Control", "Console", "Repair", "Queries", "Server"],
         ["ashlar", "fsck", "estimate"],
     ]
 

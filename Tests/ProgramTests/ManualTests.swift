@@ -65,7 +65,8 @@ final class ManualTests: DirectoryTestCase {
                 ListCommand.helpMessage(), PrintCommand.helpMessage(),
                 StatisticsCommand.helpMessage(), UsageCommand.helpMessage(),
                 VolumeListCommand.helpMessage(), VolumeRemoveCommand.helpMessage(),
-                ReclaimCommand.helpMessage(),
+                ReclaimCommand.helpMessage(), QueryCommand.helpMessage(),
+                FindDuplicatesCommand.helpMessage(), FindLargestCommand.helpMessage(),
             ])
     }
 

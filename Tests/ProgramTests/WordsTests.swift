@@ -169,3 +169,32 @@ final class WordsTests: XCTestCase {
             "checking  50%  512 MiB of 1.0 GiB  256 MiB/s  0:02 left  x")
     }
 }
+
+/// Sizes and times for searching.
+final class MeasureTests: XCTestCase {
+    func testMeasures() {
+        let cases: [(String, UInt64?)] = [
+            ("1500", 1500), ("64K", 65_536), ("1.5M", 1_572_864), ("1.5MB", 1_500_000),
+            ("64KB", 64_000), ("0.5KiB", 512), ("2b", 2), ("1.2.3M", nil), (".5M", nil),
+            ("M", nil), ("-1", nil), ("1X", nil), ("", nil), ("99999999999P", nil),
+        ]
+        for (text, bytes) in cases { XCTAssertEqual(ByteSize.parseMeasure(text), bytes, text) }
+    }
+
+    func testTimes() {
+        let cases: [(String, Int64?, UInt32)] = [
+            ("1970-01-01", 0, 0), ("2026-11-27T08:00:00Z", 1_795_766_400, 0),
+            ("2026-11-27T09:00:00+01:00", 1_795_766_400, 0),
+            ("2026-11-27 08:00:00.25z", 1_795_766_400, 250_000_000),
+            ("1969-12-31T23:59:59Z", -1, 0), ("@-5", -5, 0), ("@1795766400", 1_795_766_400, 0),
+            ("2016-12-31T23:59:60Z", 1_483_228_800, 0), ("2026-02-31", nil, 0),
+            ("2026-13-01", nil, 0), ("2026-11-27T25:00:00Z", nil, 0),
+            ("2026-11-27T08:00:00", nil, 0), ("2026-11-27T08:00:00.Z", nil, 0),
+            ("2026-11-27T08:00:00+1:00", nil, 0), ("yesterday", nil, 0), ("", nil, 0),
+        ]
+        for (text, seconds, nanoseconds) in cases {
+            let expected = seconds.map { DiskTime(seconds: $0, nanoseconds: nanoseconds) }
+            XCTAssertEqual(TimeText.parse(text), expected, text)
+        }
+    }
+}

@@ -150,7 +150,7 @@ final class ForgettingTests: XCTestCase {
             return governor.look(
                 at: now, resident: { answers.popLast() }, giveBack: { given += 1 })
         }
-        XCTAssertFalse(look(850, 0))
+        XCTAssertFalse(look(800, 0))
         XCTAssertEqual(governor.percent, 100)
         XCTAssertEqual(given, 0, "in between nothing is done")
         XCTAssertFalse(look(950, 700))
@@ -160,7 +160,7 @@ final class ForgettingTests: XCTestCase {
         XCTAssertEqual(governor.percent, 80)
         for _ in 0..<9 { _ = look(1_200, 1_100) }
         XCTAssertEqual(governor.percent, MemoryGovernor.leastPercent)
-        XCTAssertFalse(look(790, 0))
+        XCTAssertFalse(look(690, 0))
         XCTAssertEqual(governor.percent, 40)
         for _ in 0..<9 { _ = look(100, 0) }
         XCTAssertEqual(governor.percent, 100)

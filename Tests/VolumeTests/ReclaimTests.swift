@@ -192,6 +192,7 @@ final class ReclaimTests: XCTestCase {
         try makeStore(backend, index)
         var timing = quietTiming()
         timing.reclaimSeconds = 0.05
+        timing.reclaimBytesMin = 1
         let open = try OpenStore(backend, index, timing: timing)
         try fill(open)
         let full = try packBytes(backend)
