@@ -111,6 +111,7 @@ let package = Package(
                 "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing", "Metadata",
                 "Packs", "Platform", "SuperChunks", "Trees",
             ]),
+        layer("Retention", ["DiskFormat"]),
         // L6: faces
         layer(
             "Console",
@@ -165,6 +166,7 @@ let package = Package(
             ]),
         suite("WriteBuffersTests", ["WriteBuffers"]),
         suite("QueriesTests", ["Queries", "DiskFormat"]),
+        suite("RetentionTests", ["Retention", "DiskFormat"]),
         suite("FoldingTests", ["Folding", "Chunking", "DiskFormat", "Hashing", "Trees"]),
         suite(
             "CheckingTests",

@@ -17,7 +17,7 @@ enum Layers {
             "Compression", "Packs", "Trees",
         ],
         ["Pipeline", "Folding", "Reclaim"],
-        ["Volume", "Snapshots", "Checking"],
+        ["Volume", "Snapshots", "Checking", "Retention"],
         ["Mount", "Control", "Console", "Repair", "Queries", "Server"],
         ["ashlar", "fsck", "estimate"],
     ]
