@@ -201,6 +201,7 @@ let package = Package(
         // No tests of its own: what suites on real mounts share. A test target, since XCTest does
         // not exist where the standard library is linked in.
         suite("EndToEndSupport", ["ashlar", "fsck", "Backends", "CLinux"]),
+        suite("PosixTests", ["EndToEndSupport", "CLinux"]),
         suite("EndToEndTests", ["EndToEndSupport", "Backends", "CLinux", "Platform"]),
         suite(
             "RepairTests",
