@@ -208,8 +208,14 @@ extension Volume {
             let stored = try fold(node, content)
             let size = content.state.withLock { $0.size }
             let end = keepsSize ? min(range.upperBound, size) : range.upperBound
-            guard range.lowerBound < end else { return }
+            let behindEnd = range.upperBound - min(range.upperBound, max(size, range.lowerBound))
+            guard range.lowerBound < end else {
+                try checkRoom(for: behindEnd)
+                return
+            }
             let holes = try holes(of: stored, in: range.lowerBound..<end)
+            let inside = holes.reduce(0) { $0 + UInt64($1.clamped(to: 0..<size).count) }
+            try checkRoom(for: inside + behindEnd)
             let outcome = content.state.withLock { state -> Written? in
                 // What was a hole may have been written and folded meanwhile.
                 guard state.stored.key == stored.key, state.stored.pieces == stored.pieces,
@@ -225,6 +231,13 @@ extension Volume {
             settle(outcome, node, content)
             return
         }
+    }
+
+    /// Who allocates more than there is wants to be told (posix_fallocate(3)), though zeros take no
+    /// room: what he is going to write will.
+    private func checkRoom(for byteCount: UInt64) throws(FileError) {
+        guard byteCount > 0 else { return }
+        guard try byteCount <= usage().availableBytes else { throw .noSpace }
     }
 
     private func holes(

@@ -1,6 +1,7 @@
 import CLinux
 import EndToEndSupport
 import Foundation
+import class Platform.ConditionMutex
 import XCTest
 
 /// Random changes of files against arrays of bytes, in the manner of fsx (A. Tevanian, NeXT, 1991): what
@@ -36,6 +37,32 @@ final class FileModelTests: ModelTestCase {
                 try ashlar(["cat", place.store, "/file"]).output == run.models[0].bytes)
             try place.mount()
             try assertHoles(place, run.models[0])
+        }
+    }
+
+    /// Several threads in one file, each in a part of its own.
+    func testThreadsInOneFile() throws {
+        let threads = 4
+        try eachRound { (place, random) in
+            try place.mount("commit=1")
+            let path = place.path("file")
+            try System.with(path, O_RDWR | O_CREAT) { file throws(SystemError) in
+                try System.check(ftruncate(file, off_t(threads * FileSlice.bytes)))
+            }
+            let seeds = (0..<threads).map { _ in random.next() }
+            let slices = ConditionMutex<[FileSlice]>([])
+            let complaints = ConditionMutex<[String]>([])
+            DispatchQueue.concurrentPerform(iterations: threads) { number in
+                var slice = FileSlice(path, number: number, seed: seeds[number])
+                let complaint = slice.perform(Self.operationCount / 8)
+                let done = slice
+                slices.withLock { $0.append(done) }
+                if let complaint { complaints.withLock { $0.append(complaint) } }
+            }
+            XCTAssertEqual(complaints.withLock { $0 }, [])
+            try place.remount()
+            let bytes = try System.readFile(path)
+            for slice in slices.withLock({ $0 }) { XCTAssertTrue(slice.isIn(bytes)) }
         }
     }
 

@@ -307,6 +307,19 @@ final class ContentTests: PosixTestCase {
                 try System.allocate(file, punch, 0, 1 << 20)
                 XCTAssertEqual(try blocks(), 0, "on \(box.ground)")
             }
+            // Not more than there is, and then nothing. (ext4 goes as far as it can.)
+            if box.ground.kind == .ext4 { return }
+            var usage = statvfs()
+            try System.check(statvfs(box.path, &usage))
+            let tooMuch = Int(usage.f_bavail * usage.f_frsize) * 2
+            for (mode, what) in [(0, "to grow"), (keep, "and keep")] {
+                try System.with(box / "other", O_RDWR) { (file) throws(SystemError) in
+                    assertFails(ENOSPC, "on \(box.ground), allocate too much \(what)") {
+                        try System.allocate(file, mode, 0, tooMuch)
+                    }
+                }
+                XCTAssertEqual(try box.status("other").st_size, 5, "on \(box.ground)")
+            }
         }
     }
 }
