@@ -49,6 +49,9 @@ public struct CheckReport: Equatable, Sendable {
         public var verifiedBytes: UInt64 = 0
         /// By name; those whose root cannot be read are not among them.
         public var volumes: [Volume] = []
+        /// Snapshots of all volumes, and the tree nodes that they consist of, each once.
+        public var snapshots: UInt64 = 0
+        public var snapshotNodes: UInt64 = 0
     }
 
     /// A chunk in use of which no copy can be read.
@@ -63,7 +66,8 @@ public struct CheckReport: Equatable, Sendable {
     public var lostChunks: [LostChunk] = []
     /// Valid commits that cannot be reached, since one before them is damaged.
     public var unreachableCommits = 0
-    /// Whether some directory, table of linked inodes or root could not be read whole.
+    /// Whether some directory, table of linked inodes or root of the newest state could not be read
+    /// whole.
     public var hasUnreadableTrees = false
     /// In the order of severity, the worst first.
     public var problems: [Problem]

@@ -48,13 +48,13 @@ extension Checker {
             let place = Problem.Place.inode(volume: volume.id, image.inode)
             if verdict.length != image.size {
                 problems += [
-                    book.add(
+                    contradict(
                         .sizeWrong, place,
                         "size \(image.size), content of \(verdict.length) bytes")
                 ].compactMap { $0 }
             } else if !isChanged, verdict.allocated != image.allocatedBytes {
                 problems += [
-                    book.add(
+                    contradict(
                         .allocatedWrong, place,
                         "\(image.allocatedBytes) bytes allocated, content of \(verdict.allocated)")
                 ].compactMap { $0 }
@@ -95,7 +95,7 @@ extension Checker {
                     return culprits(name, "\(why)")
                 }
                 return [
-                    book.add(
+                    contradict(
                         .attributesMalformed, .inode(volume: volume.id, image.inode), "\(why)")
                 ].compactMap { $0 }
             }
@@ -110,10 +110,21 @@ extension Checker {
         }
     }
 
-    /// Counts an owner of a chunk whose presence the caller checks.
+    /// Enters a contradiction of a volume with itself; of a snapshot it is another problem, since
+    /// nobody can put that right.
+    @discardableResult
+    func contradict(
+        _ kind: Problem.Kind, _ place: Problem.Place, _ detail: String
+    ) -> Int? {
+        guard isInSnapshot else { return book.add(kind, place, detail) }
+        return book.add(.snapshotMalformed, place, "\(kind): \(detail)")
+    }
+
+    /// Counts an owner of a chunk whose presence the caller checks. What snapshots own is counted by
+    /// their nodes.
     func own(_ name: ChunkName) {
         guard let number = inventory.table.number(of: name) else { return }
-        inventory.table.addOwner(number)
+        if !isInSnapshot { inventory.table.addOwner(number) }
         inventory.table.marks[number].insert(.live)
     }
 

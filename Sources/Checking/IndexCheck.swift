@@ -8,15 +8,23 @@ import Trees
 /// the volumes has counted. An index of another commit is not compared: it is to be brought up to
 /// date first.
 final class IndexCheck {
-    private let check: Checker
+    let check: Checker
     private let index: IndexToCheck
+    let snapshots: [SnapshotImage]
+    /// As `SnapshotCheck.owners`.
+    let keptOwners: [Int: UInt32]
     private var packs: [UInt32: PackID] = [:]
-    private var isDamaged = false
+    private(set) var isDamaged = false
     private var done: UInt64 = 0
 
-    init(_ check: Checker, _ index: IndexToCheck) {
+    init(
+        _ check: Checker, _ index: IndexToCheck, _ snapshots: [SnapshotImage],
+        keptOwners: [Int: UInt32]
+    ) {
         self.check = check
         self.index = index
+        self.snapshots = snapshots
+        self.keptOwners = keptOwners
     }
 
     func run() throws(CheckingError) {
@@ -27,12 +35,13 @@ final class IndexCheck {
         }
         readPacks()
         try countDeadRecipes()
+        try checkKept()
         try compare()
         if !isDamaged { findMissing() }
     }
 
     /// Visits keys of a family; an index that cannot be read is told of once.
-    private func scan(
+    func scan(
         _ prefix: UInt8,
         _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
     ) {
@@ -44,7 +53,7 @@ final class IndexCheck {
         }
     }
 
-    private func damaged(_ why: String) {
+    func damaged(_ why: String) {
         isDamaged = true
         check.book.add(.indexDamaged, .index, why)
     }

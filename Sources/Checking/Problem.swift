@@ -83,6 +83,8 @@ extension Problem {
         case chunkMissing, chunkDomain, nodeMalformed, attributesMalformed
         case sizeWrong, allocatedWrong, inodeTwice, inodeLimit, parentWrong, linkCountWrong
         case linkedWrong, nameDangling, nameKind, cookieTwice, inodeUnreachable
+        // snapshots
+        case snapshotMalformed
         // counts and index
         case singleCopy, unownedChunks
         case indexDamaged, indexOther, indexMissing, indexExtra, indexPlace, indexCount
@@ -111,7 +113,7 @@ extension Problem {
             case .packMisnamed, .packNewer, .packHeaderDamaged, .packUnreadable, .packMissing,
                 .packShort, .commitSpans, .volumeMismatch, .sizeWrong, .inodeTwice, .inodeLimit,
                 .parentWrong, .linkCountWrong, .linkedWrong, .nameKind, .inodeUnreachable,
-                .chunkDomain:
+                .chunkDomain, .snapshotMalformed:
                 .damage
             case .commitsBeyondDamage, .noState, .rootUnreadable, .chunkMissing, .nodeMalformed,
                 .attributesMalformed, .nameDangling:
@@ -148,6 +150,8 @@ extension Problem {
                 .parentWrong, .linkCountWrong, .linkedWrong, .nameKind, .cookieTwice,
                 .inodeUnreachable, .nameDangling, .chunkDomain, .nodeMalformed:
                 "Repair the volume; read-only mounts stay possible."
+            case .snapshotMalformed:
+                "Copy what is needed from the snapshot, then delete it: nothing writes it again."
             case .chunkMissing: "Restore the listed files; writing them again heals them."
             case .attributesMalformed: "Set the attributes of the listed files anew."
             case .singleCopy: "The next checkpoint writes second copies."

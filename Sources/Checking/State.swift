@@ -18,6 +18,8 @@ public final class State {
     /// Volumes that cannot be read, and why.
     public private(set) var unreadable: [(id: UniqueID, name: String, root: ChunkName, TreeError)] =
         []
+    /// In the order of their making.
+    public private(set) var snapshots: [SnapshotImage] = []
     let chunks: ChunkReader
 
     /// Opens the newest state of the store in `backend`: reads the headers and tables of all packs,
@@ -49,8 +51,17 @@ public final class State {
         self.chunks = chunks
         guard log.checkpoint != nil else { throw .noState }
         var drafts: [UniqueID: Draft] = [:]
+        var snapshots: [UniqueID: SnapshotImage] = [:]
         for entry in log.chain {
             let commit = try inventory.commit(entry)
+            // A checkpoint's list is whole.
+            if entry.isCheckpoint { snapshots = [:] }
+            for change in commit.snapshots {
+                switch change {
+                case .put(let image): snapshots[image.id] = image
+                case .gone(let id): snapshots[id] = nil
+                }
+            }
             for section in commit.volumes {
                 if section.isRemoved {
                     drafts[section.volumeID] = nil
@@ -63,6 +74,9 @@ public final class State {
             try add(id, draft)
         }
         volumes.sort { $0.name < $1.name }
+        self.snapshots = snapshots.values.sorted {
+            ($0.epoch, $0.sequence, $0.number) < ($1.epoch, $1.sequence, $1.number)
+        }
     }
 
     /// A volume while the log is being replayed.
@@ -109,6 +123,11 @@ public final class State {
     /// The volume of that name.
     public func volume(named name: String) -> VolumeState? {
         volumes.first { $0.name == name }
+    }
+
+    /// The snapshot of that name of a volume.
+    public func snapshot(named name: String, of volume: UniqueID) -> SnapshotImage? {
+        snapshots.first { $0.name == name && $0.volumeID == volume }
     }
 }
 

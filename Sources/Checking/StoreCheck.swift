@@ -40,7 +40,11 @@ public enum StoreCheck {
             let state = try State(inventory, log, chunks)
             check.checkUnreadable(state)
             for volume in state.volumes { try VolumeCheck(check, volume).run() }
-            if let index { try IndexCheck(check, index).run() }
+            var snapshots = SnapshotCheck(check, state)
+            try snapshots.run()
+            if let index {
+                try IndexCheck(check, index, state.snapshots, keptOwners: snapshots.owners).run()
+            }
         }
         return check.report()
     }
@@ -55,6 +59,8 @@ final class Checker {
     let monitor: CheckMonitor
     var book: ProblemBook
     var summary: CheckReport.Summary
+    /// Whether what is being checked is a snapshot's.
+    var isInSnapshot = false
     /// Recipe nodes that were walked, by number.
     var recipes: [Int: RecipeVerdict] = [:]
     /// Chunks in use that cannot be read; whether that is known and accepted.
@@ -214,7 +220,7 @@ final class Checker {
     func culprits(
         _ error: TreeError, isTree: Bool = true
     ) throws(CheckingError) -> [Int] {
-        if isTree { hasUnreadableTrees = true }
+        if isTree, !isInSnapshot { hasUnreadableTrees = true }
         switch error {
         case .missing(let name): return culprits(name, "not stored")
         case .format(let why, let name): return culprits(name, "\(why)")

@@ -12,7 +12,10 @@ import Trees
 public final class VolumeState {
     /// As the newest commit names it.
     public let id: UniqueID
+    /// Of a snapshot `VOLUME@NAME`.
     public let name: String
+    /// Whether it is a snapshot of the volume.
+    public let isSnapshot: Bool
     /// Every inode number ever used is below it.
     public let nextInode: UInt64
     /// The root of the checkpoint or snapshot, and its name.
@@ -56,8 +59,9 @@ public final class VolumeState {
 
     init(
         id: UniqueID, name: String, nextInode: UInt64, rootName: ChunkName, root: RootImage,
-        overlay: Overlay, chunks: ChunkReader
+        overlay: Overlay, chunks: ChunkReader, isSnapshot: Bool = false
     ) throws(TreeError) {
+        self.isSnapshot = isSnapshot
         self.id = id
         self.name = name
         self.nextInode = nextInode
@@ -71,14 +75,17 @@ public final class VolumeState {
         try findRelocated()
     }
 
-    /// A volume as a root has it, with nothing on top: a snapshot.
+    /// A snapshot: its root, with nothing on top, and without the root's orphans.
     public convenience init(
-        root name: ChunkName, in state: State
+        _ snapshot: SnapshotImage, in state: State
     ) throws(TreeError) {
-        let image = try RootImage.read(name, state.chunks)
+        var image = try RootImage.read(snapshot.root, state.chunks)
+        image.orphans = []
+        let volume = state.volumes.first { $0.id == snapshot.volumeID }?.name
         try self.init(
-            id: image.volumeID, name: image.volumeName, nextInode: image.nextInode,
-            rootName: name, root: image, overlay: Overlay(), chunks: state.chunks)
+            id: snapshot.volumeID, name: "\(volume ?? image.volumeName)@\(snapshot.name)",
+            nextInode: image.nextInode, rootName: snapshot.root, root: image, overlay: Overlay(),
+            chunks: state.chunks, isSnapshot: true)
     }
 
     // MARK: inodes

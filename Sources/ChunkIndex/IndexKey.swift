@@ -14,6 +14,9 @@
 ///     'P' pack number u32                PackRecord
 ///     'L' name (32)                      (empty) a chunk in use that fsck has accepted as lost
 ///
+///     'K' name (32)                      KeptRecord: a tree node that snapshots own
+///     'Q' name (32)                      (empty) one whose children are to be taken up or let go
+///
 /// Volumes add their own keys behind other first bytes ('D', 'E', 'I', 'S'): docs/ARCHITECTURE.md.
 ///
 /// Threads: all types are values; any thread.
@@ -25,6 +28,8 @@ public enum IndexKey {
     public static let deadPrefix = UInt8(ascii: "Z")
     public static let packPrefix = UInt8(ascii: "P")
     public static let lostPrefix = UInt8(ascii: "L")
+    public static let keptPrefix = UInt8(ascii: "K")
+    public static let unsettledPrefix = UInt8(ascii: "Q")
 
     /// Key of a chunk's record.
     public static func chunk(_ name: ChunkName) -> [UInt8] {
@@ -36,15 +41,40 @@ public enum IndexKey {
         [lostPrefix] + name.bytes
     }
 
-    /// The name in such a key; nil for other keys.
+    /// Key of what is known of a tree node that snapshots own.
+    public static func kept(_ name: ChunkName) -> [UInt8] {
+        [keptPrefix] + name.bytes
+    }
+
+    /// Key of a note that such a node's children are not counted as they should be yet.
+    public static func unsettled(_ name: ChunkName) -> [UInt8] {
+        [unsettledPrefix] + name.bytes
+    }
+
+    /// The name in the key of a lost chunk; nil for other keys.
     public static func lostChunk(_ key: UnsafeRawBufferPointer) -> ChunkName? {
-        guard key.count == 1 + ChunkName.byteCount, key[0] == lostPrefix else { return nil }
-        return ChunkName(UnsafeRawBufferPointer(rebasing: key[1...]))
+        name(in: key, behind: lostPrefix)
     }
 
     /// The name in a chunk's key; nil for other keys.
     public static func chunkName(_ key: UnsafeRawBufferPointer) -> ChunkName? {
-        guard key.count == 1 + ChunkName.byteCount, key[0] == chunkPrefix else { return nil }
+        name(in: key, behind: chunkPrefix)
+    }
+
+    /// The name in a kept node's key; nil for other keys.
+    public static func keptNode(_ key: UnsafeRawBufferPointer) -> ChunkName? {
+        name(in: key, behind: keptPrefix)
+    }
+
+    /// The name in the key of a node that is not settled; nil for other keys.
+    public static func unsettledNode(_ key: UnsafeRawBufferPointer) -> ChunkName? {
+        name(in: key, behind: unsettledPrefix)
+    }
+
+    private static func name(
+        in key: UnsafeRawBufferPointer, behind prefix: UInt8
+    ) -> ChunkName? {
+        guard key.count == 1 + ChunkName.byteCount, key[0] == prefix else { return nil }
         return ChunkName(UnsafeRawBufferPointer(rebasing: key[1...]))
     }
 

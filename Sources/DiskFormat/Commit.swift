@@ -22,6 +22,9 @@
 ///     7 node counts      count · CountChange each: tree nodes that a checkpoint took up or let go
 ///     8 lost chunks      count · name each: in use, found unreadable in every copy, and accepted as
 ///                        lost by fsck; a checkpoint lists all that still are, other commits add
+///     9 snapshots        count · SnapshotChange each; a checkpoint lists all that there are then, so
+///                        that nothing before it is needed; others what they change. Not optional:
+///                        a program that passed over it would give up what snapshots own
 public struct Commit: Equatable, Sendable {
     public var epoch: UInt64
     public var sequence: UInt64
@@ -35,6 +38,7 @@ public struct Commit: Equatable, Sendable {
     public var punchedRecords: [PunchedRecord] = []
     public var nodeCounts: [CountChange] = []
     public var lostChunks: [ChunkName] = []
+    public var snapshots: [SnapshotChange] = []
 
     public init(epoch: UInt64, sequence: UInt64, previous: ChunkName, time: DiskTime) {
         self.epoch = epoch
@@ -55,6 +59,7 @@ public struct Commit: Equatable, Sendable {
         case punched = 6
         case nodeCounts = 7
         case lostChunks = 8
+        case snapshots = 9
     }
 
     public func encoded() -> [UInt8] {
@@ -73,6 +78,7 @@ public struct Commit: Equatable, Sendable {
         Commit.list(.punched, punchedRecords, to: &writer) { $0.write(to: &$1) }
         Commit.list(.nodeCounts, nodeCounts, to: &writer) { $0.write(to: &$1) }
         Commit.list(.lostChunks, lostChunks, to: &writer) { $1.name($0) }
+        Commit.list(.snapshots, snapshots, to: &writer) { $0.write(to: &$1) }
         return writer.bytes
     }
 
@@ -142,6 +148,7 @@ public struct Commit: Equatable, Sendable {
             case .punched: punchedRecords.append(try PunchedRecord(from: &reader))
             case .nodeCounts: nodeCounts.append(try CountChange(from: &reader))
             case .lostChunks: lostChunks.append(try reader.name("lost chunk"))
+            case .snapshots: snapshots.append(try SnapshotChange(from: &reader))
             case .volume: break
             }
         }

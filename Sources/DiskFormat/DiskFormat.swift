@@ -18,6 +18,7 @@
 ///     RecipeNode        which chunks make a file       ┐ Merkle lists: cut by content,
 ///     DirectoryNode     which entries make a directory ┘ see NodeBoundary
 ///     RootImage         a whole volume at one instant
+///     SnapshotImage     a root that has a name and is kept
 ///
 /// Invariants:
 /// 1. Little-endian. Records begin at multiples of 8 bytes; padding is zero.

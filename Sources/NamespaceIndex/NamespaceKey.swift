@@ -16,6 +16,8 @@
 ///     'R' volume u32, inode u64                      level u8, node (32): the tree, at the newest
 ///                                                    checkpoint, of a directory that ended since
 ///
+///     'N' snapshot id (16)                           SnapshotImage
+///
 /// Invariants:
 /// 1. A cookie names at most one entry of a directory. The entries whose names hash alike have
 ///    collisions 0, 1, 2 … without gaps: a removed one that others follow stays as a tombstone.
@@ -33,6 +35,11 @@ public enum NamespaceKey {
         case piece = 0x45
         case orphan = 0x4f
         case released = 0x52
+        case snapshot = 0x4e
+    }
+
+    public static func snapshot(_ id: UniqueID) -> [UInt8] {
+        append(id.low, to: append(id.high, to: [Family.snapshot.rawValue]))
     }
 
     public static func volume(_ volume: UInt32) -> [UInt8] {

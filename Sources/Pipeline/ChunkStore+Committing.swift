@@ -47,6 +47,7 @@ extension ChunkStore {
                 keepCondemned(condemned)
                 if error.isNoSpace, failure == nil { throw .noSpace }
                 if case .commitTooLong = error { throw error }
+                if case .tooManySnapshots = error { throw error }
                 fail(error)
                 throw error
             }
@@ -143,6 +144,7 @@ extension ChunkStore {
             commit.epoch = max(commit.epoch, above.epoch) + 1
             commit.sequence = max(commit.sequence, above.sequence + 1)
         }
+        try takeSnapshots(of: draft, into: &commit, committing.snapshots)
         guard draft.isCheckpoint else {
             precondition(
                 !commit.volumes.contains { $0.isRemoved }, "volumes end with a checkpoint")
@@ -290,7 +292,7 @@ extension ChunkStore {
         applied.deleted = committing.deleted
         var applier = CommitApplier(
             index: index, shelf: shelf, secret: parameters.secret, state: committing.state,
-            volumes: committing.volumes
+            volumes: committing.volumes, snapshots: committing.snapshots
         ) { [reader] (name, places) throws(StoreError) in
             try reader.children(of: name, at: places)
         }
@@ -299,9 +301,13 @@ extension ChunkStore {
         try index.apply(batch)
         committing.state = applier.state
         committing.volumes = applier.volumes
+        committing.snapshots = applier.snapshots
         committing.sealed = []
         committing.deleted = []
-        published.withLock { $0 = Published(state: applier.state, volumes: applier.volumes) }
+        published.withLock {
+            $0 = Published(
+                state: applier.state, volumes: applier.volumes, snapshots: applier.snapshots)
+        }
         laying.withLock { state in
             for (name, chunk) in fresh where state.fresh[name]?.generation == chunk.generation {
                 state.fresh[name] = nil
@@ -324,6 +330,7 @@ extension CommitDraft {
     /// The chunks that it names itself.
     var namedChunks: [ChunkName] {
         var names = nodeCounts.filter { $0.change > 0 }.map(\.name)
+        for case .put(let image) in snapshots { names.append(image.root) }
         for volume in volumes {
             if let root = volume.root { names.append(root) }
             for case .put(let image) in volume.inodes {

@@ -31,7 +31,7 @@ extension ChunkStore {
         _ state: StateRecord, notNamedBy draft: CommitDraft
     ) throws(StoreError) -> Condemned {
         var candidates: [ChunkName] = []
-        if let second = state.second {
+        if let second = state.second, try mayCondemn(draft) {
             try index.visit([IndexKey.deadPrefix]) { (key, _) throws(FormatError) in
                 guard let dead = IndexKey.deadChunk(key) else { throw .badValue("dead key") }
                 guard dead.checkpoint <= second.sequence else { return false }
@@ -54,6 +54,17 @@ extension ChunkStore {
             laying.hitsOnDead = []
             return Condemned(chunks: chosen, packs: packs, agedHits: aged)
         }
+    }
+
+    /// Whether all that snapshots own is counted. What fsck has accepted as lost does not hinder.
+    private func mayCondemn(_ draft: CommitDraft) throws(StoreError) -> Bool {
+        let makesSnapshot = draft.snapshots.contains { if case .put = $0 { true } else { false } }
+        if makesSnapshot { return false }
+        let unsettled = try index.unsettled(behind: nil, limit: ChunkStore.lostChunksMax)
+        if unsettled.isEmpty { return true }
+        let lost = Set(try index.lostChunks())
+        return unsettled.count < ChunkStore.lostChunksMax
+            && unsettled.allSatisfy { lost.contains($0) }
     }
 
     /// Sealed packs without living chunks that lie before the newest checkpoint, which is the last

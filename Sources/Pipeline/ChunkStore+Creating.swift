@@ -36,7 +36,8 @@ extension ChunkStore {
         let store = try ChunkStore(
             Parts(
                 parameters: parameters, index: index, shelf: shelf, reader: reader, codec: codec,
-                buffers: buffers, state: state, volumes: [:], readOnlyReason: nil),
+                buffers: buffers, state: state, volumes: [:], snapshots: [:],
+                readOnlyReason: nil),
             backend: backend, options: options)
         do throws(StoreError) {
             _ = try store.commit(try store.firstDraft(volumes))

@@ -29,6 +29,8 @@ struct AppendingState: ~Copyable {
 struct CommittingState {
     var state: StateRecord
     var volumes: [UInt32: VolumeRecord]
+    var snapshots: [UniqueID: SnapshotImage]
+    var settling = SnapshotSettling()
     /// Packs sealed since the last commit.
     var sealed: [PackID] = []
     /// Condemned packs whose files are gone: to be forgotten with the next commit.
@@ -40,6 +42,7 @@ struct CommittingState {
 struct Published {
     var state: StateRecord
     var volumes: [UInt32: VolumeRecord]
+    var snapshots: [UniqueID: SnapshotImage]
 }
 
 /// A store of chunks and commits, open in this process.
@@ -78,6 +81,7 @@ public final class ChunkStore: NodeStore, Sendable {
         var buffers: BufferPool
         var state: StateRecord
         var volumes: [UInt32: VolumeRecord]
+        var snapshots: [UniqueID: SnapshotImage]
         /// Why nothing may be written; nil: all may.
         var readOnlyReason: String?
         var uncopied: [RecordPlace] = []
@@ -120,9 +124,11 @@ public final class ChunkStore: NodeStore, Sendable {
                     sequence: sequence), uncopied: parts.uncopied))
         committing = ConditionMutex(
             CommittingState(
-                state: parts.state, volumes: parts.volumes, sealed: parts.sealed,
-                deleted: parts.deleted))
-        published = ConditionMutex(Published(state: parts.state, volumes: parts.volumes))
+                state: parts.state, volumes: parts.volumes, snapshots: parts.snapshots,
+                sealed: parts.sealed, deleted: parts.deleted))
+        published = ConditionMutex(
+            Published(
+                state: parts.state, volumes: parts.volumes, snapshots: parts.snapshots))
         gate = SpaceGate(backend: backend)
     }
 

@@ -144,6 +144,7 @@ extension CommitApplier {
         for name in names where !new.contains(name) {
             let staged = try stage(name)
             guard let record = staged.now, record.count == 0 else { continue }
+            if record.domain == .tree, try isKept(name) { continue }
             chunks[name]?.now = nil
             guard record.domain == .recipe, !staged.isUnwalked, !record.places.isEmpty else {
                 continue
@@ -158,14 +159,12 @@ extension CommitApplier {
 
     /// Puts every chunk that changed into the batch, and keeps totals and packs' living bytes.
     ///
-    /// What dies with a checkpoint's commit is in no state from that checkpoint on, so it is dead since
-    /// the one before. What is new and has no owner yet is dead since this very checkpoint: whoever put
-    /// it has until the second one from here to name it.
+    /// - Parameters:
+    ///   - died: since which checkpoint those are dead that lost their last owner.
+    ///   - laid: since which those are that are new and have none yet.
     mutating func finishChunks(
-        of commit: Commit, _ batch: inout MetadataBatch
+        died: UInt64, laid: UInt64, _ batch: inout MetadataBatch
     ) throws(StoreError) {
-        let died = state.newestSequence
-        let begun = commit.isCheckpoint ? commit.sequence : died
         // In the order of keys: the index takes them up several times faster so.
         for name in chunks.keys.sorted() {
             guard let staged = chunks[name] else { continue }
@@ -174,7 +173,7 @@ extension CommitApplier {
                 if record.count > 0 {
                     now?.deadSince = nil
                 } else if record.deadSince == nil, !staged.isUnwalked {
-                    now?.deadSince = staged.isLaid ? begun : died
+                    now?.deadSince = staged.isLaid ? laid : died
                 }
             }
             let before = staged.before

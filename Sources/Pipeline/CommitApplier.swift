@@ -57,7 +57,10 @@ struct CommitApplier {
     private(set) var state: StateRecord
     /// Volumes by number, as after the commit.
     private(set) var volumes: [UInt32: VolumeRecord]
+    /// As after the commit.
+    var snapshots: [UniqueID: SnapshotImage]
 
+    var kept: [ChunkName: StagedKept] = [:]
     var chunks: [ChunkName: StagedChunk] = [:]
     var packs: [UInt32: PackRecord] = [:]
     var forgottenPacks: [UInt32] = []
@@ -65,15 +68,18 @@ struct CommitApplier {
     /// - Parameters:
     ///   - state: what the index holds.
     ///   - volumes: the index's volume records.
+    ///   - snapshots: the index's snapshots.
     init(
         index: any MetadataStore, shelf: PackShelf, secret: StoreSecret, state: StateRecord,
-        volumes: [UInt32: VolumeRecord], children: @escaping Children
+        volumes: [UInt32: VolumeRecord], snapshots: [UniqueID: SnapshotImage],
+        children: @escaping Children
     ) {
         self.index = index
         self.shelf = shelf
         self.secret = secret
         self.state = state
         self.volumes = volumes
+        self.snapshots = snapshots
         self.children = children
     }
 
@@ -94,11 +100,18 @@ struct CommitApplier {
         for change in commit.nodeCounts {
             try count(change.name, by: change.change, domain: .tree)
         }
+        try takeSnapshots(of: commit, &batch)
         for name in applied.damaged { try markDamaged(name, unless: applied.news) }
         try condemn(commit.condemnedChunks, new: applied.news)
         try takeLost(commit.lostChunks, &batch)
         dropFound(&batch)
-        try finishChunks(of: commit, &batch)
+        // What dies with a checkpoint's commit is in no state from that checkpoint on, so it is dead
+        // since the one before. What is new and has no owner yet is dead since this very checkpoint:
+        // whoever put it has until the second one from here to name it.
+        let died = state.newestSequence
+        try finishChunks(
+            died: died, laid: commit.isCheckpoint ? commit.sequence : died, &batch)
+        finishKept(&batch)
         advance(applied)
         amend(&state)
         finishPacks(&batch)
@@ -239,7 +252,7 @@ struct CommitApplier {
         if packs[number] != nil { change(&packs[number, default: PackRecord(id: PackID.none)]) }
     }
 
-    private mutating func finishPacks(_ batch: inout MetadataBatch) {
+    mutating func finishPacks(_ batch: inout MetadataBatch) {
         for (number, record) in packs where !forgottenPacks.contains(number) {
             batch.put(IndexKey.pack(number), record.encoded())
         }

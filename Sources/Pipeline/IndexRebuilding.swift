@@ -2,8 +2,8 @@
 //
 // In order: the newest checkpoint whose roots can be read is found; the places of all chunks in the
 // packs it lists are put into an empty index, with count 0; its volumes are walked, which writes
-// names and inodes and counts what they own; the commits behind it are replayed; at last what nobody
-// owns is taken out again, and the sums are made.
+// names and inodes and counts what they own; so does its list of snapshots; the commits behind it are
+// replayed; at last what nobody owns is taken out again, and the sums are made.
 //
 // Invariants:
 // 1. Until the end the index says that it is being built: an opening that is cut off begins anew.
@@ -80,17 +80,19 @@ struct IndexRebuilding {
             try walk.take(section, number: UInt32(position) + 1)
         }
         try walk.finish()
-        try noteLost(checkpoint.commit.lostChunks, index)
         if walk.losses > 0 {
             lossReason = "\(walk.losses) nodes of directories or recipes cannot be read"
         }
         var state = firstState(checkpoint)
         state.isIncomplete = walk.losses > 0
-        var volumes: [UInt32: VolumeRecord] = [:]
-        for (number, record) in try index.volumes() { volumes[number] = record }
+        var contents = IndexContents()
+        for (number, record) in try index.volumes() { contents.volumes[number] = record }
         var replay = Replay(packs: packs, shelf: shelf, reader: reader)
-        try takeExtents(of: checkpoint, index, state, &volumes)
-        let end = try replay.run(into: index, &state, &volumes, isBuilding: true)
+        try takeRest(of: checkpoint, index, state, &contents)
+        try settle(index, &state, contents)
+        try noteLost(checkpoint.commit.lostChunks, index)
+        let end = try replay.run(into: index, &state, &contents, isBuilding: true)
+        try settle(index, &state, contents)
         state.totals = try sumUp(index)
         state.isBuilding = false
         state.nextPackNumber = shelf.nextNumber
@@ -102,32 +104,54 @@ struct IndexRebuilding {
         return (state, end)
     }
 
-    /// Pieces that a checkpoint could not fold, since what they lie upon cannot be read, are in its own
-    /// sections, on top of its roots.
-    private func takeExtents(
+    /// What a checkpoint has beside its roots: snapshots, and, in its own sections, pieces that it
+    /// could not fold, since what they lie upon cannot be read.
+    private func takeRest(
         of checkpoint: PackSet.FoundCommit, _ index: any MetadataStore, _ state: StateRecord,
-        _ volumes: inout [UInt32: VolumeRecord]
+        _ contents: inout IndexContents
     ) throws(StoreError) {
         var commit = Commit(
             epoch: state.epoch, sequence: state.sequence, previous: state.hash,
             time: checkpoint.commit.time)
+        commit.snapshots = checkpoint.commit.snapshots
         for section in checkpoint.commit.volumes where !section.extents.isEmpty {
             var pieces = section
             pieces.inodes = []
             pieces.names = []
             commit.volumes.append(pieces)
         }
-        guard !commit.volumes.isEmpty else { return }
-        var applier = CommitApplier(
-            index: index, shelf: shelf, secret: packs.parameters.secret, state: state,
-            volumes: volumes
-        ) { [reader] (name, places) throws(StoreError) in
-            try reader.children(of: name, at: places)
-        }
+        guard !commit.volumes.isEmpty || !commit.snapshots.isEmpty else { return }
+        var applier = applier(index, state, contents)
         let applied = AppliedCommit(
             commit: commit, hash: checkpoint.hash, position: checkpoint.position)
         try index.apply(try applier.apply(applied) { $0 = state })
-        volumes = applier.volumes
+        contents = IndexContents(volumes: applier.volumes, snapshots: applier.snapshots)
+    }
+
+    private func applier(
+        _ index: any MetadataStore, _ state: StateRecord, _ contents: IndexContents
+    ) -> CommitApplier {
+        CommitApplier(
+            index: index, shelf: shelf, secret: packs.parameters.secret, state: state,
+            volumes: contents.volumes, snapshots: contents.snapshots
+        ) { [reader] (name, places) throws(StoreError) in
+            try reader.children(of: name, at: places)
+        }
+    }
+
+    /// Counts what snapshots own. What of them cannot be read stays unsettled, and is told.
+    private func settle(
+        _ index: any MetadataStore, _ state: inout StateRecord, _ contents: IndexContents
+    ) throws(StoreError) {
+        var settling = SnapshotSettling()
+        while true {
+            var applier = applier(index, state, contents)
+            guard try settling.step(&applier, with: reader) != nil else { break }
+            state = applier.state
+        }
+        for name in settling.unreadable.sorted() {
+            tell?(.damagedChunk(name, "a tree node of a snapshot cannot be read"))
+        }
     }
 
     /// Takes up what the checkpoint lists as lost: before the commits behind it, which may have laid

@@ -67,6 +67,8 @@ public enum StoreError: Error, Sendable {
     /// The draft takes more bytes than a record may have: to be committed in parts. Nothing was
     /// committed, and the store goes on.
     case commitTooLong(bytes: Int)
+    /// The store has `SnapshotImage.countMax` snapshots already. Nothing was committed.
+    case tooManySnapshots
     /// No commit can be found: the store was never finished, or lost its packs.
     case noCommit
     case hashing(HashingError)

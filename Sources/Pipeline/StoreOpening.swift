@@ -117,7 +117,8 @@ struct StoreOpening {
         var parts = ChunkStore.Parts(
             parameters: packs.parameters, index: index, shelf: shelf, reader: reader,
             codec: packs.codec, buffers: packs.buffers, state: state,
-            volumes: try volumesByNumber(index), readOnlyReason: readOnlyReason)
+            volumes: try volumesByNumber(index), snapshots: try index.snapshots(),
+            readOnlyReason: readOnlyReason)
         if readOnlyReason == nil {
             try forget(lost, &parts)
             try putInOrder(&parts)
@@ -134,8 +135,9 @@ struct StoreOpening {
             shelf.restore(
                 try opened.packs().map { ($0.number, $0.record.id) },
                 nextNumber: known.nextPackNumber)
-            var volumes = try volumesByNumber(opened)
-            if let end = try replay(into: opened, &state, &volumes) {
+            var contents = IndexContents(
+                volumes: try volumesByNumber(opened), snapshots: try opened.snapshots())
+            if let end = try replay(into: opened, &state, &contents) {
                 if end.damagedAt == nil { return (opened, state, end) }
                 guard try hasCheckpoint(behind: state) else { return (opened, state, end) }
             }
@@ -238,10 +240,10 @@ struct StoreOpening {
     /// Applies the valid commits behind `state`; nil where the index is too old for that.
     private func replay(
         into index: any MetadataStore, _ state: inout StateRecord,
-        _ volumes: inout [UInt32: VolumeRecord]
+        _ contents: inout IndexContents
     ) throws(StoreError) -> LogEnd? {
         var replay = Replay(packs: packs, shelf: shelf, reader: reader)
-        let end = try replay.run(into: index, &state, &volumes, isBuilding: false)
+        let end = try replay.run(into: index, &state, &contents, isBuilding: false)
         if replay.isIndexTooOld { return nil }
         if replay.count > 0 { tell(.replayed(commits: replay.count)) }
         return end
@@ -265,6 +267,12 @@ struct StoreOpening {
     }
 }
 
+/// What of an index is in memory while commits are applied to it.
+struct IndexContents {
+    var volumes: [UInt32: VolumeRecord] = [:]
+    var snapshots: [UniqueID: SnapshotImage] = [:]
+}
+
 /// Applies commits that are in the packs and not in the index.
 struct Replay {
     let packs: PackSet
@@ -284,7 +292,7 @@ struct Replay {
     /// - Parameter isBuilding: whether the index stays of no use to others with what is written.
     mutating func run(
         into index: any MetadataStore, _ state: inout StateRecord,
-        _ volumes: inout [UInt32: VolumeRecord], isBuilding: Bool
+        _ contents: inout IndexContents, isBuilding: Bool
     ) throws(StoreError) -> LogEnd {
         var follower = LogFollower(after: state, in: packs, shelf: shelf)
         while true {
@@ -298,14 +306,15 @@ struct Replay {
                 }
                 var applier = CommitApplier(
                     index: index, shelf: shelf, secret: packs.parameters.secret, state: state,
-                    volumes: volumes
+                    volumes: contents.volumes, snapshots: contents.snapshots
                 ) { [reader] (name, places) throws(StoreError) in
                     try reader.children(of: name, at: places)
                 }
                 let batch = try applier.apply(applied) { $0.isBuilding = isBuilding }
                 try index.apply(batch)
                 state = applier.state
-                volumes = applier.volumes
+                contents = IndexContents(
+                    volumes: applier.volumes, snapshots: applier.snapshots)
                 count += 1
             }
         }

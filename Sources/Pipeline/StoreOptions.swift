@@ -68,6 +68,9 @@ public struct CommitDraft: Sendable {
     public var nodeCounts: [CountChange]
     /// Chunks that are accepted as lost from now on, until they are laid anew or nobody owns them.
     public var lostChunks: [ChunkName] = []
+    /// Snapshots that are new, have changed, or are gone. The store gives new ones their number, and
+    /// the numbers of this commit.
+    public var snapshots: [SnapshotChange] = []
     /// Begins a new epoch above these numbers: a checkpoint behind which nothing that came before
     /// is followed any more. For repairs; nil: the log goes on.
     public var newEpochAbove: LogMark?

@@ -75,6 +75,14 @@ final class Committer: Sendable {
         if let failure { throw failure }
     }
 
+    /// Runs `body` while no commit is under way and none begins: for what commits by itself.
+    func exclusively(_ body: () -> Void) {
+        state.wait(until: { !$0.isRunning }, then: { $0.isRunning = true })
+        body()
+        state.withLock { $0.isRunning = false }
+        state.broadcast()
+    }
+
     private func run(withCheckpoint: Bool) {
         var failure: FileError?
         if let work = perform.withLock({ $0 }) {

@@ -10,6 +10,8 @@ public enum LiveStoreEvent: Sendable {
     /// A commit or checkpoint that nobody waited for has failed.
     case commitFailed(FileError)
     case checkpointFailed(FileError)
+    /// What snapshots own could not be counted: no space is given back until it is.
+    case settlingFailed(FileError)
     /// Inodes without a name that a crash has left were deleted.
     case orphansRemoved(count: Int, volume: String)
     /// Space that nothing needed any more was given back to the medium.
@@ -52,6 +54,8 @@ public final class LiveStore: Sendable {
     let keptPacks = ConditionMutex<Set<PackID>>([])
     private let reclaimer = Reclaimer()
     let governor: ConditionMutex<MemoryGovernor?>
+    /// What is mounted of the volumes.
+    let views: ConditionMutex<[WeakView]> = ConditionMutex([])
     private let clock = ConditionMutex<Clock>(Clock())
     private let ticker: ConditionMutex<PlatformThread?> = ConditionMutex(nil)
 
@@ -217,14 +221,17 @@ public final class LiveStore: Sendable {
 
     /// Folds all pieces and writes the trees and roots. The trees are made of the index, which no
     /// other commit changes meanwhile; operations go on. On the committer's terms.
+    ///
+    /// - Parameter amend: may add to the draft, which is no checkpoint where nothing has changed since
+    ///   the last one and it is not forced.
     func checkpointVolumes(
-        _ change: VolumeListChange? = nil, isForced: Bool = false
+        _ change: VolumeListChange? = nil, isForced: Bool = false,
+        amend: (inout CommitDraft) throws(FileError) -> Void = { _ in }
     ) throws(FileError) {
         let volumes = open.withLock { $0 }
         for volume in volumes { try volume.touchPieced() }
         try commitVolumes(foldsAll: true)
         var draft = CommitDraft(volumes: [], time: Volume.now())
-        draft.isCheckpoint = true
         var taken: [(volume: Volume, checkpoint: VolumeCheckpoint)] = []
         var counts: [ChunkName: Int64] = [:]
         for volume in volumes where !(change?.removes(volume) ?? false) {
@@ -239,9 +246,10 @@ public final class LiveStore: Sendable {
             draft.volumes.append(section)
         }
         // Commits that changed nothing a tree has are still a log to be replayed.
-        guard isForced || !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0 else {
-            return
-        }
+        draft.isCheckpoint =
+            isForced || !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0
+        try amend(&draft)
+        guard draft.isCheckpoint || !draft.snapshots.isEmpty else { return }
         draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
             .map { CountChange(name: $0.key, change: $0.value) }
         do throws(StoreError) {
@@ -271,6 +279,7 @@ public final class LiveStore: Sendable {
                     }
                     guard !isStopping, let self else { return }
                     self.tick()
+                    self.settleSnapshots(until: monotonicNanoseconds() + interval)
                     // Many small commits in a row would be no help.
                     sleepNanoseconds(LiveStore.breathNanoseconds)
                 }
@@ -319,12 +328,37 @@ public final class LiveStore: Sendable {
         for volume in open.withLock({ $0 }) { volume.askKernelToForget() }
     }
 
+    /// Counts what snapshots own, and lets go what deleted ones owned, until the next commit is due.
+    private func settleSnapshots(until due: UInt64) {
+        while monotonicNanoseconds() < due, !clock.withLock({ $0.isStopping || $0.isPressed }) {
+            do throws(StoreError) {
+                guard try store.settleSnapshots() != nil else { return }
+            } catch {
+                onEvent(.settlingFailed(posixError(error)))
+                return
+            }
+        }
+    }
+
     private func stopTicker() {
         clock.withLock { $0.isStopping = true }
         clock.broadcast()
         let thread = ticker.withLock { $0.take() }
         thread?.join()
     }
+
+    /// Settles as many snapshots as take no time that anybody notices; the rest waits for the next use.
+    private func settleSome() throws(FileError) {
+        do throws(StoreError) {
+            for _ in 0..<LiveStore.stepsAtEndMax {
+                guard try store.settleSnapshots() != nil else { return }
+            }
+        } catch {
+            throw posixError(error)
+        }
+    }
+
+    private static let stepsAtEndMax = 64
 
     /// Ends the use: what was received is committed, a checkpoint is written where something changed
     /// since the last one, and the store is closed. Nobody may use the volumes any more. Idempotent.
@@ -347,6 +381,7 @@ public final class LiveStore: Sendable {
                 if changes > 0 || store.commitsSinceCheckpoint > 0 {
                     try checkpointVolumes()
                 }
+                try settleSome()
             } catch {
                 failure = error
             }

@@ -39,10 +39,15 @@ final class Node: @unchecked Sendable {
     /// The kind is fixed for an inode's life; the decoder accepts no other values.
     var kind: FileKind { FileKind(modeBits: image.mode) ?? .regular }
 
-    var attributes: FileAttributes {
-        FileAttributes(
-            inode: inode, generation: image.generation, kind: kind,
-            permissions: image.mode & 0o7777,
+    var attributes: FileAttributes { FileAttributes(image) }
+}
+
+extension FileAttributes {
+    /// The kind is fixed for an inode's life; the decoder accepts no other values.
+    init(_ image: InodeImage) {
+        self.init(
+            inode: image.inode, generation: image.generation,
+            kind: FileKind(modeBits: image.mode) ?? .regular, permissions: image.mode & 0o7777,
             linkCount: UInt32(clamping: image.linkCount), owner: image.owner, group: image.group,
             deviceMajor: image.device?.major ?? 0, deviceMinor: image.device?.minor ?? 0,
             size: image.size, allocatedBytes: image.allocatedBytes,

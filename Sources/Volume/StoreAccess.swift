@@ -80,7 +80,7 @@ func posixError(_ error: StoreError) -> FileError {
     case .index(.noSpace): .noSpace
     case .commitTooLong, .notAStore, .exists, .pack, .backend, .index, .indexDamaged, .noCommit,
         .hashing,
-        .superChunk, .threads:
+        .superChunk, .threads, .tooManySnapshots:
         .io
     }
 }

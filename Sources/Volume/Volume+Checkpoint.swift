@@ -88,6 +88,16 @@ extension Volume {
         }
     }
 
+    /// Whether anything lies on top of a file's content, in the index.
+    func hasPieces() throws(FileError) -> Bool {
+        var found = false
+        try scanIndex(prefix: NamespaceKey.prefix(.piece, number)) { _, _ in
+            found = true
+            return false
+        }
+        return found
+    }
+
     /// Pieces that could not be folded, for damage beside them: the trees know of none, so the
     /// checkpoint's commit repeats them.
     private func unfoldedPieces() throws(FileError) -> [ExtentChange] {

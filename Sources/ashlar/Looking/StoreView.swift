@@ -118,7 +118,7 @@ extension CommandFailure {
         case .missingChunk(let name): self.init(.damaged, "chunk \(name) is missing")
         case .damagedChunk(let name): self.init(.damaged, "chunk \(name) is damaged")
         case .commitTooLong, .index, .indexDamaged, .outOfRange, .damagedLog, .hashing, .superChunk,
-            .threads:
+            .threads, .tooManySnapshots:
             self.init(.system, "\(shown): \(error)")
         }
     }

@@ -274,6 +274,8 @@ enum StoreWords {
         switch event {
         case .commitFailed(let error): log.error("a commit failed: \(error)")
         case .checkpointFailed(let error): log.error("a checkpoint failed: \(error)")
+        case .settlingFailed(let error):
+            log.error("what snapshots own could not be counted, no space is given back: \(error)")
         case .orphansRemoved(let count, let volume):
             log.notice("\(volume): \(count) unlinked files of before the last end were removed")
         case .reclaimed(let bytes): log.info("gave \(ByteSize.text(bytes)) back to the medium")
