@@ -25,6 +25,9 @@ final class ModelRun {
     /// The state of the newest commit.
     var durable: ModelTree
     var durableSequence: UInt64
+    /// The volume as it was at each snapshot, now and at the newest commit.
+    var snapshots: [String: ModelTree] = [:]
+    var durableSnapshots: [String: ModelTree] = [:]
     /// Every number ever given out.
     var usedInodes: Set<UInt64> = [1]
     /// What was done, newest last, for the report of a mismatch.
@@ -58,6 +61,7 @@ final class ModelRun {
             try compareEverything()
             try reopen(isCrash: false, deletesIndex: false)
             try compareEverything()
+            try compareSnapshots()
             try check(after: "the end")
             try open.live.close()
             try check(after: "closing")
@@ -96,7 +100,7 @@ final class ModelRun {
     }
 
     private func lifeStep() throws {
-        switch random.below(24) {
+        switch random.below(31) {
         case 0..<6: try synchronize()
         case 6..<8: try checkpoint()
         case 8..<13: try forgetAndEvict()
@@ -108,6 +112,7 @@ final class ModelRun {
             noteCommit(model)
             try check(after: "a commit")
         case 20: try compareEverything()
+        case 24...30: try snapshotStep()
         default: try compareSome()
         }
     }
@@ -187,6 +192,7 @@ final class ModelRun {
             // The old store writes into its own, old backend.
             try open.live.close()
             model = durable
+            snapshots = durableSnapshots
         } else {
             try open.live.close()
         }
@@ -203,6 +209,8 @@ final class ModelRun {
         }
         durableSequence = open.sequence
         durable = model
+        durableSnapshots = snapshots
+        if random.chance(1, in: 4) { try compareSnapshots() }
         if random.chance(1, in: 3) { try compareEverything() } else { try compareSome() }
     }
 
