@@ -16,6 +16,8 @@ public enum VolumeListError: Error, Equatable, Sendable {
     case unknown(name: String)
     /// A store without volumes could not be mounted.
     case isOnlyVolume(name: String)
+    /// Nobody could reach them any more: to be deleted first.
+    case hasSnapshots(name: String, count: Int)
     /// What was asked for could not be made durable, or read.
     case failed(FileError)
 }
@@ -51,6 +53,9 @@ enum VolumeListChange {
             }
         case .remove(let volume):
             let record = try volume.storedRecord()
+            // One may have been made since it was looked for.
+            guard !store.snapshots.values.contains(where: { $0.volumeID == volume.volumeID })
+            else { throw .busy }
             guard let root = record.root, try volume.isEmptyInIndex() else { throw .notEmpty }
             counts[root, default: 0] -= 1
             var section = VolumeChanges(
@@ -88,6 +93,8 @@ extension LiveStore {
         try administration.withLock { (_) throws(VolumeListError) in
             guard let volume = volume(named: name) else { throw .unknown(name: name) }
             guard open.withLock({ $0.count }) > 1 else { throw .isOnlyVolume(name: name) }
+            let snapshots = store.snapshots.values.count { $0.volumeID == volume.volumeID }
+            guard snapshots == 0 else { throw .hasSnapshots(name: name, count: snapshots) }
             do throws(FileError) {
                 try volume.removeAllNames()
                 // The trees and tables of what was removed are let go.

@@ -26,9 +26,9 @@ struct Ashlar: ParsableCommand {
         subcommands: [
             MakeCommand.self, MountCommand.self, UnmountCommand.self, CheckCommand.self,
             ListCommand.self, PrintCommand.self, StatisticsCommand.self, UsageCommand.self,
-            DumpCommand.self, VolumeCommand.self, ReclaimCommand.self, QueryCommand.self,
-            FindDuplicatesCommand.self, FindLargestCommand.self, FindNewestCommand.self,
-            FindOldestCommand.self, MountHelperCommand.self,
+            DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, ReclaimCommand.self,
+            QueryCommand.self, FindDuplicatesCommand.self, FindLargestCommand.self,
+            FindNewestCommand.self, FindOldestCommand.self, MountHelperCommand.self,
         ])
 }
 

@@ -190,31 +190,15 @@ extension LiveStore {
         of volume: Volume, _ draft: CommitDraft
     ) throws(FileError) -> (name: ChunkName, image: RootImage)? {
         var name = draft.volumes.first { $0.volumeID == volume.volumeID }?.root
-        do throws(StoreError) {
-            if name == nil {
-                name = try store.volumes().first { $0.record.volumeID == volume.volumeID }?
-                    .record.root
-            }
-            guard let name else { return nil }
-            let bytes = try store.bytes(of: name, domain: .tree)
-            do throws(FormatError) {
-                let image = try bytes.borrowing { (raw) throws(FormatError) in
-                    try RootImage(raw)
-                }
-                return (name, image)
-            } catch {
-                throw StoreError.damagedChunk(name)
-            }
-        } catch {
-            throw posixError(error)
-        }
+        if name == nil { name = try volume.storedRecord().root }
+        guard let name else { return nil }
+        return (name, try volume.decodedRoot(name))
     }
 
     // MARK: views
 
-    /// The volume with its snapshots, to be mounted; nil when the store has none of that name.
-    public func browsableVolume(named name: String) -> BrowsableVolume? {
-        guard let volume = volume(named: name) else { return nil }
+    /// The volume with its snapshots, to be mounted.
+    public func browsable(_ volume: Volume) -> BrowsableVolume {
         let view = BrowsableVolume(volume)
         views.withLock { views in
             views.removeAll { $0.view == nil }

@@ -27,7 +27,8 @@ extension SnapshotTree {
         // One reader at a time has the cursor; others begin anew.
         let cursor = nodes.withLock { $0.known[image.inode]?.cursor.take() } ?? RecipeCursor()
         try reading { (access) throws(TreeError) in
-            try ContentReader(store: access, cursor: cursor).read(of: stored, at: offset, into: part)
+            try ContentReader(store: access, cursor: cursor).read(
+                of: stored, at: offset, into: part)
         }
         nodes.withLock { $0.known[image.inode]?.cursor = cursor }
         return count

@@ -12,13 +12,11 @@ import Trees
 struct StoreView {
     let backend: any Backend
     let path: String
+    private let snapshot: String?
 
     init(_ address: StoreAddress) throws {
         path = address.path
-        if let snapshot = address.snapshot {
-            throw CommandFailure(
-                .notFound, "the store has no snapshot \(DisplayText.escaped(snapshot.utf8))")
-        }
+        snapshot = address.snapshot
         backend = try PackFolder(path: path).backend
         try Self.askForCommit(path)
     }
@@ -30,7 +28,7 @@ struct StoreView {
         _ = try client.call("commit", [:])
     }
 
-    /// The state, with one volume chosen.
+    /// The state, with one volume chosen: as it is, or as the snapshot has it that was named.
     func volume(named name: String) throws -> (state: State, volume: VolumeState) {
         let state = try openState()
         guard let volume = state.volume(named: name) else {
@@ -39,7 +37,19 @@ struct StoreView {
                 .notFound, "the store has no volume \(DisplayText.escaped(name.utf8))",
                 advice: "It has: \(names).")
         }
-        return (state, volume)
+        guard let snapshot else { return (state, volume) }
+        guard let image = state.snapshot(named: snapshot, of: volume.id) else {
+            throw CommandFailure(
+                .notFound,
+                "the volume \(DisplayText.escaped(name.utf8)) has no snapshot "
+                    + DisplayText.escaped(snapshot.utf8),
+                advice: "ashlar snapshot list shows those that there are.")
+        }
+        do throws(TreeError) {
+            return (state, try VolumeState(image, in: state))
+        } catch {
+            throw CommandFailure(tree: error, what: "the snapshot \(snapshot)")
+        }
     }
 
     private func openState() throws -> State {

@@ -11,7 +11,8 @@ struct MountCommand: ParsableCommand {
             Returns when the mount answers; a daemon serves it until it is unmounted (ashlar umount, \
             umount(8)) or ended by a signal. Options for -o: ro, allow_other, noatime, relatime, \
             strictatime, nodiratime, nosuid, nodev, noexec, sync, dirsync, noacl, remount, \
-            volume=NAME, memory=SIZE, commit=SECONDS, reclaim=SECONDS, threads=NUMBER.
+            volume=NAME, snapshot=NAME, memory=SIZE, commit=SECONDS, reclaim=SECONDS, \
+            threads=NUMBER.
             """)
 
     @OptionGroup var arguments: MountArguments

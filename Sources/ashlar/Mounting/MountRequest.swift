@@ -16,6 +16,23 @@ struct MountRequest: Equatable {
     var isFake = false
     var isVerbose = false
 
+    /// A snapshot, named in the address or by an option, is mounted read-only.
+    init(
+        address: StoreAddress, mountpoint: String, settings: MountSettings,
+        options: [String] = [], isForeground: Bool = false, isFake: Bool = false,
+        isVerbose: Bool = false
+    ) {
+        self.address = address
+        self.address.snapshot = settings.snapshot ?? address.snapshot
+        self.mountpoint = mountpoint
+        self.settings = settings
+        if self.address.snapshot != nil { self.settings.flags.insert(.readOnly) }
+        self.options = options
+        self.isForeground = isForeground
+        self.isFake = isFake
+        self.isVerbose = isVerbose
+    }
+
     /// Looks at both places.
     func place() throws(CommandFailure) -> MountPlace {
         try MountPlace(store: address.path, mountpoint: mountpoint)

@@ -13,6 +13,8 @@ struct MountSettings: Equatable {
     static let reclaimSecondsRange: ClosedRange<UInt32> = 0...86_400
 
     var volume = "main"
+    /// A snapshot of the volume, in place of the volume itself.
+    var snapshot: String?
     var flags: MountOptions.Flags = []
     /// nil: others may use what root mounts, and nobody else what a user mounts.
     var allowsOthers: Bool?
@@ -145,6 +147,11 @@ struct MountSettings: Equatable {
                 throw Self.bad(key, value, "is no name of a volume")
             }
             volume = value
+        case "snapshot":
+            guard ObjectName.isAcceptable(value) else {
+                throw Self.bad(key, value, "is no name of a snapshot")
+            }
+            snapshot = value
         case "memory":
             guard let bytes = ByteSize.parse(value), Self.memoryBytesRange.contains(bytes) else {
                 throw Self.bad(

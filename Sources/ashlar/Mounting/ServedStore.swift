@@ -96,8 +96,13 @@ final class ServedStore: MountableStore {
     func serve(_ request: MountRequest) throws -> any ServedFilesystem {
         let settings = request.settings
         if let snapshot = request.address.snapshot {
-            throw CommandFailure(
-                .notFound, "the store has no snapshot \(DisplayText.escaped(snapshot.utf8))")
+            do throws(SnapshotError) {
+                return ServedSnapshot(
+                    try live.mountedSnapshot(named: snapshot, of: settings.volume),
+                    of: settings.volume)
+            } catch {
+                throw CommandFailure(error, live)
+            }
         }
         guard let volume = live.volume(named: settings.volume) else {
             throw CommandFailure(
@@ -150,9 +155,9 @@ final class ServedStore: MountableStore {
     var handlers: [String: ControlHandler] {
         let live = live
         let backend = backend
-        let others = VolumeHandlers(store: self).handlers.merging(
-            ReclaimHandlers(live: live).handlers
-        ) { own, _ in own }
+        let others = VolumeHandlers(store: self).handlers
+            .merging(SnapshotHandlers(live: live).handlers) { own, _ in own }
+            .merging(ReclaimHandlers(live: live).handlers) { own, _ in own }
         return others.merging([
             "commit": { _ throws(ControlError) in
                 try ServedStore.commit(live)
@@ -207,22 +212,25 @@ final class ServedStore: MountableStore {
     }
 }
 
-/// A volume that is mounted.
+/// A volume that is mounted, with its snapshots beside it.
 final class ServedVolume: ServedFilesystem {
     private let volume: Volume
+    private let view: BrowsableVolume
     private let store: ServedStore
 
     init(_ volume: Volume, of store: ServedStore) {
         self.volume = volume
         self.store = store
+        view = store.live.browsable(volume)
     }
 
-    var filesystem: any FilesystemOperations { volume }
+    var filesystem: any FilesystemOperations { view }
     var volumeName: String { volume.name }
 
-    func attach(_ notifier: any KernelNotifier) { volume.setNotifier(notifier) }
+    func attach(_ notifier: any KernelNotifier) { view.setNotifier(notifier) }
 
     func release() throws {
+        view.setNotifier(nil)
         defer { store.giveBack(volume) }
         do throws(FileError) {
             try store.live.release(volume)
@@ -233,6 +241,23 @@ final class ServedVolume: ServedFilesystem {
                     + "one before it is lost unless a later one succeeds")
         }
     }
+}
+
+/// A snapshot that is mounted by itself. Any number of mounts may have it.
+final class ServedSnapshot: ServedFilesystem {
+    private let snapshot: MountedSnapshot
+    let volumeName: String
+
+    init(_ snapshot: MountedSnapshot, of volumeName: String) {
+        self.snapshot = snapshot
+        self.volumeName = volumeName
+    }
+
+    var filesystem: any FilesystemOperations { snapshot }
+
+    func attach(_ notifier: any KernelNotifier) { snapshot.setNotifier(notifier) }
+
+    func release() throws { snapshot.setNotifier(nil) }
 }
 
 /// Events of a store, for its log.

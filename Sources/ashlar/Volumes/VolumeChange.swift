@@ -139,6 +139,10 @@ extension CommandFailure {
             self.init(
                 .usage, "\(name) is the store's only volume",
                 advice: "Make another one first, or delete its files.")
+        case .hasSnapshots(let name, let count):
+            self.init(
+                .busy, "\(DisplayText.escaped(name.utf8)) has \(count) snapshots",
+                advice: "Delete them first: ashlar snapshot list, ashlar snapshot delete.")
         case .failed(let error):
             self.init(.system, "the store could not be written: \(error)")
         }

@@ -1,0 +1,163 @@
+// A change of a volume's snapshots, by whoever has the store.
+import Console
+import Control
+import DiskFormat
+import FileModel
+import Volume
+
+/// What is to be done, and to which volume.
+struct SnapshotAction: Codable {
+    enum Kind: String, Codable {
+        case create, edit, delete
+    }
+
+    static let command = "snapshot"
+
+    var kind: Kind
+    var volume: String
+    /// The snapshot's name.
+    var name: String
+    var newName: String?
+    var description: String?
+    var tags: [String]?
+    var isPinned: Bool?
+
+    init(_ kind: Kind, _ name: String, of volume: String) {
+        self.kind = kind
+        self.name = name
+        self.volume = volume
+    }
+
+    /// Makes it durable: through the daemon where one answers, else on the store itself. Returns the
+    /// snapshot as it is, or was.
+    func perform(on address: StoreAddress) throws -> ListedSnapshot {
+        let client = ControlClient(storePath: address.path)
+        if try client.isAnswered() {
+            let sent = try JSONValue(encoding: self)
+            let answer = try client.call(
+                Self.command, ["action": sent], silenceNanoseconds: nil)
+            guard let snapshot = answer["snapshot"] else {
+                throw ControlError.badMessage("no snapshot in the answer")
+            }
+            return try snapshot.decoded(as: ListedSnapshot.self)
+        }
+        let store = try WritableStore(address.path)
+        let result: ListedSnapshot
+        do {
+            result = try perform(on: store.live)
+        } catch {
+            // The first failure is the one to tell.
+            try? store.close()
+            throw error
+        }
+        try store.close()
+        return result
+    }
+
+    func perform(on live: LiveStore) throws(CommandFailure) -> ListedSnapshot {
+        do throws(SnapshotError) {
+            return ListedSnapshot(try change(live), volume: volume)
+        } catch {
+            throw CommandFailure(error, live)
+        }
+    }
+
+    private func change(_ live: LiveStore) throws(SnapshotError) -> SnapshotImage {
+        switch kind {
+        case .create:
+            var draft = SnapshotDraft(name: name)
+            draft.description = description ?? ""
+            draft.tags = tags ?? []
+            draft.isPinned = isPinned ?? false
+            return try live.createSnapshot(draft, of: volume)
+        case .edit:
+            var edit = SnapshotEdit()
+            edit.name = newName
+            edit.description = description
+            edit.tags = tags
+            edit.isPinned = isPinned
+            return try live.editSnapshot(named: name, of: volume, edit)
+        case .delete: return try live.deleteSnapshot(named: name, of: volume)
+        }
+    }
+}
+
+/// What the daemon of a store answers about snapshots.
+struct SnapshotHandlers {
+    let live: LiveStore
+
+    var handlers: [String: ControlHandler] {
+        let live = live
+        return [
+            SnapshotAction.command: { request throws(ControlError) in
+                guard let sent = request.arguments["action"] else {
+                    throw .refused(code: FailureKind.usage.rawValue, message: "no action is given")
+                }
+                let action = try sent.decoded(as: SnapshotAction.self)
+                let snapshot: ListedSnapshot
+                do throws(CommandFailure) {
+                    snapshot = try action.perform(on: live)
+                } catch {
+                    throw error.answer
+                }
+                return .object(["snapshot": try JSONValue(encoding: snapshot)])
+            },
+            "snapshot-list": { request throws(ControlError) in
+                let snapshots: [ListedSnapshot]
+                do throws(CommandFailure) {
+                    snapshots = try ListedSnapshot.all(
+                        of: live.store, volume: request.arguments["volume"]?.text)
+                } catch {
+                    throw error.answer
+                }
+                return .object(["snapshots": try JSONValue(encoding: snapshots)])
+            },
+        ]
+    }
+}
+
+extension CommandFailure {
+    /// Why nothing was done about a snapshot.
+    init(_ error: SnapshotError, _ live: LiveStore) {
+        switch error {
+        case .noVolume(let name):
+            self.init(
+                .notFound, "the store has no volume \(DisplayText.escaped(name.utf8))",
+                advice: "It has: \(live.volumeNames.joined(separator: ", ")).")
+        case .noSnapshot(let name):
+            self.init(
+                .notFound, "there is no snapshot \(DisplayText.escaped(name.utf8))",
+                advice: "ashlar snapshot list shows those that there are.")
+        case .exists(let name):
+            self.init(.busy, "there is a snapshot \(DisplayText.escaped(name.utf8)) already")
+        case .badName(let name):
+            self.init(.usage, Self.badName(name, "a snapshot"))
+        case .badTag(let name): self.init(.usage, Self.badName(name, "a tag"))
+        case .tooManyTags:
+            self.init(.usage, "a snapshot has at most \(SnapshotImage.tagsMax) tags")
+        case .descriptionTooLong:
+            self.init(
+                .usage,
+                "a description has at most \(SnapshotImage.descriptionBytesMax) bytes")
+        case .pinned(let name):
+            self.init(
+                .busy, "the snapshot \(DisplayText.escaped(name.utf8)) is pinned",
+                advice: "ashlar snapshot unpin lets it be deleted.")
+        case .tooMany:
+            self.init(
+                .system, "the store has \(SnapshotImage.countMax) snapshots, and can have no more",
+                advice: "Delete some.")
+        case .unfoldable:
+            self.init(
+                .damaged, "some files have changes on top of content that cannot be read",
+                advice: "Repair the store first: see fsck.ashlar(8).")
+        case .failed(.readOnly): self.init(.system, "the store is read-only")
+        case .failed(let error): self.init(.system, "the store could not be written: \(error)")
+        }
+    }
+
+    private static func badName(_ name: String, _ what: String) -> String {
+        "\(DisplayText.escaped(name.utf8)) is no name of \(what): 1 to 128 of A-Z a-z 0-9 . _ + -, "
+            + "not beginning with . or -"
+    }
+}
