@@ -17,6 +17,9 @@ struct UsageCommand: ParsableCommand {
             logical: the sizes of the files; unique: raw bytes of the different chunks they consist \
             of; shared: those of them that something else in the store owns, too; \
             freed_if_deleted: the others. All before compression.
+
+            Of a snapshot as a whole: freed_if_deleted_stored is what deleting it gives back, in bytes \
+            of packs, trees and copies included.
             """)
 
     @Argument(help: "The store, or STORE@SNAPSHOT.")
@@ -39,6 +42,9 @@ struct UsageCommand: ParsableCommand {
         let open = try ReadOnlyStore.open(address.path)
         defer { try? open.close() }
         var usage = SpaceUsage(store: open, volume: view)
+        if let snapshot = address.snapshot, image.inode == RootImage.rootInode {
+            usage.onlyItsOwn = try Self.space(of: snapshot, view.id, open)
+        }
         do throws(TreeError) {
             try usage.add(image)
         } catch {
@@ -47,6 +53,20 @@ struct UsageCommand: ParsableCommand {
         if let failure = usage.failure { throw CommandFailure(failure, store: store) }
         try output.report(usage.report(path), asJSON: json)
         try output.flush()
+    }
+
+    private static func space(
+        of name: String, _ volume: UniqueID, _ store: ChunkStore
+    ) throws -> SnapshotSpace {
+        let snapshot = store.snapshots.values.first { $0.name == name && $0.volumeID == volume }
+        guard let snapshot else {
+            throw CommandFailure(.system, "the snapshot \(name) was deleted meanwhile")
+        }
+        do throws(StoreError) {
+            return try store.space(ofSnapshot: snapshot.id)
+        } catch {
+            throw CommandFailure(error, store: store.backend.location)
+        }
     }
 }
 
@@ -66,6 +86,8 @@ struct SpaceUsage {
     /// Recipe nodes whose chunks were counted as part of the files.
     private var seenNodes: Set<ChunkName> = []
     private(set) var failure: StoreError?
+    /// Of a snapshot as a whole: what deleting it gives back.
+    var onlyItsOwn: SnapshotSpace?
 
     init(store: ChunkStore, volume: VolumeState) {
         self.store = store
@@ -96,8 +118,9 @@ struct SpaceUsage {
             logicalBytes += image.mode >> 12 == 8 ? image.size : 0
             try count(image)
         }
-        // Only with its last name does a file let go of what it owns.
-        if links >= image.linkCount { try release(image) }
+        // Only with its last name does a file let go of what it owns. In a snapshot nothing does but
+        // the whole.
+        if links >= image.linkCount, !volume.isSnapshot { try release(image) }
     }
 
     private func owned(_ image: InodeImage) throws(TreeError) -> [(ChunkName, ChunkDomain)] {
@@ -191,12 +214,18 @@ struct SpaceUsage {
     }
 
     func report(_ path: String) -> Report {
-        [
+        var report: Report = [
             "path": .name(Array(path.utf8)), "files": .number(files),
             "directories": .number(directories), "logical_bytes": .bytes(logicalBytes),
             "unique_bytes": .bytes(uniqueBytes),
-            "shared_bytes": .bytes(uniqueBytes - min(freedBytes, uniqueBytes)),
-            "freed_if_deleted_bytes": .bytes(freedBytes),
         ]
+        if let onlyItsOwn {
+            report.add("freed_if_deleted_bytes", .bytes(onlyItsOwn.rawBytes))
+            report.add("freed_if_deleted_stored_bytes", .bytes(onlyItsOwn.storedBytes))
+        } else if !volume.isSnapshot {
+            report.add("shared_bytes", .bytes(uniqueBytes - min(freedBytes, uniqueBytes)))
+            report.add("freed_if_deleted_bytes", .bytes(freedBytes))
+        }
+        return report
     }
 }
