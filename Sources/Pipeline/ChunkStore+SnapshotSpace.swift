@@ -11,6 +11,8 @@ public struct SnapshotSpace: Equatable, Sendable {
     public var rawBytes: UInt64 = 0
     /// In packs: all copies, each with its share of the super-chunk in which it lies.
     public var storedBytes: UInt64 = 0
+
+    public init() {}
 }
 
 extension ChunkStore {

@@ -151,14 +151,35 @@ struct Session {
     // MARK: checkpoints
 
     /// Brings the store to a state in which the newest commit is a checkpoint: replays what waits,
-    /// ends inodes that an unclean end left without a name, folds, and writes the trees.
+    /// counts what snapshots own, ends inodes that an unclean end left without a name, folds, and writes the trees.
     func settle() throws(RepairError) {
         let store = try openWritable()
+        do throws(RepairError) {
+            try settleSnapshots(store)
+        } catch {
+            // The first error is the one to report.
+            try? store.close()
+            throw error
+        }
         if store.commitsSinceCheckpoint == 0 { return try close(store) }
         try fold(store)
         try withStore { (store) throws(RepairError) in
             // Commits that only keep inode numbers in reserve are no change of a volume.
             if store.commitsSinceCheckpoint > 0 { try repeatCheckpoint(store) }
+        }
+    }
+
+    /// Counts what snapshots own, and lets go what deleted ones owned: nothing is given up before.
+    private func settleSnapshots(_ store: ChunkStore) throws(RepairError) {
+        var done: UInt64 = 0
+        while true {
+            try monitor.step(.opening, done, 0)
+            do throws(StoreError) {
+                guard let nodes = try store.settleSnapshots() else { return }
+                done += UInt64(nodes)
+            } catch {
+                throw .store(error)
+            }
         }
     }
 

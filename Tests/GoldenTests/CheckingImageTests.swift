@@ -71,6 +71,24 @@ final class CheckingImageTests: XCTestCase {
         }
     }
 
+    func testSnapshotsAreWhatIsExpected() throws {
+        for image in GoldenImage.allCases where image.use == .readAndWrite {
+            let state = try State.open(try ImageFiles.backend(image))
+            XCTAssertEqual(state.snapshots.map(\.name), image.snapshots.map(\.name))
+            for (snapshot, expected) in zip(state.snapshots, image.snapshots) {
+                let view = try VolumeState(snapshot, in: state)
+                assertRows(
+                    try view.rows(), expected.rows, "\(image.rawValue), \(expected.name)")
+                XCTAssertEqual(view.orphans, [])
+            }
+        }
+        let state = try State.open(try ImageFiles.backend(.snapshots))
+        XCTAssertEqual(state.snapshots.map(\.isPinned), [false, true])
+        XCTAssertEqual(state.snapshots.map(\.description), ["", "a sécond one"])
+        XCTAssertEqual(state.snapshots.map(\.tags), [[], ["daily", "x.1"]])
+        XCTAssertEqual(state.snapshots.map(\.number), [1, 2])
+    }
+
     /// The names of all volumes' files, with everything that is told of them.
     func testStatesAreWhatIsExpected() throws {
         for image in GoldenImage.allCases where image.use == .readAndWrite || image.use == .read {

@@ -41,6 +41,15 @@ final class VolumeImageTests: XCTestCase {
                 expected.rows.filter { !addedPaths.contains($0.path) } + added,
                 "\(image.rawValue), \(expected.name), \(what)", line: line)
         }
+        XCTAssertEqual(
+            try live.snapshots(of: "main").map(\.name), image.snapshots.map(\.name), what,
+            line: line)
+        for expected in image.snapshots {
+            let mounted = try live.mountedSnapshot(named: expected.name, of: "main")
+            assertRows(
+                try mounted.rows(), expected.rows,
+                "\(image.rawValue), \(expected.name), \(what)", line: line)
+        }
     }
 
     /// Sound, and the index, where one is given, says what the packs say.
@@ -54,11 +63,12 @@ final class VolumeImageTests: XCTestCase {
             report.worst ?? .information, .information, "\(what): \(report.problems)", line: line)
     }
 
-    /// The volumes' families of an index: names, inodes, pieces, orphans, volumes.
+    /// The volumes' families of an index: names, inodes, pieces, orphans, volumes; and the
+    /// snapshots', with what they own.
     private func namespace(_ index: MemoryIndexProvider) throws -> [[UInt8]: [UInt8]] {
         let store = try XCTUnwrap(index.crash(keepingBatches: .max).current)
         var result: [[UInt8]: [UInt8]] = [:]
-        for family in "DIEOV".utf8 {
+        for family in "DIEOVNKQ".utf8 {
             try store.scan(prefix: [family]) { key, value in
                 result[Array(key)] = Array(value)
                 return true

@@ -21,6 +21,7 @@ extension GoldenImage {
         case .deleted: [ExpectedVolume(rows: Self.deletedRows)]
         case .tall: [ExpectedVolume(rows: Self.tallRows)]
         case .futureReadOnly, .futureOptional: [ExpectedVolume(rows: Self.futureRows)]
+        case .snapshots: [ExpectedVolume(rows: Self.snapshotsRows, orphans: [7])]
         case .futureVersion, .futureIncompatible, .futureRecord, .futureSection, .futureUpgraded:
             []
         }
@@ -33,7 +34,7 @@ extension GoldenImage {
         case .plain: []
         case .unclean: ["logWaits", "tornTail", "tornTail", "unownedChunks"]
         case .pieces, .twice, .tall, .futureReadOnly, .futureOptional: ["logWaits"]
-        case .severalVolumes: ["logWaits", "unownedChunks"]
+        case .severalVolumes, .snapshots: ["logWaits", "unownedChunks"]
         case .deleted: ["packCondemned", "unownedChunks"]
         case .futureRecord, .futureSection: ["packNewer", "unownedChunks"]
         case .futureUpgraded: ["packNewer"]
@@ -62,6 +63,7 @@ extension GoldenImage {
         case .futureRecord, .futureSection, .futureUpgraded:
             ["sequence 1, to replay 0, packs 1", "main: 2 2 0 623 0 0"]
         case .futureVersion, .futureIncompatible: []
+        case .snapshots: ["sequence 8, to replay 2, packs 2", "main: 2 3 0 15 1 1"]
         }
     }
 }

@@ -34,6 +34,8 @@ enum GoldenImage: String, CaseIterable {
     case futureSection = "future-section"
     /// A newer program has written on: its pack is of format version 2, the one before of 1.
     case futureUpgraded = "future-upgraded"
+    /// Snapshots: in checkpoints' lists, and changed by commits behind the last one.
+    case snapshots
 
     /// Fixed for ever: it is in the store's id.
     var number: UInt64 {
@@ -52,6 +54,7 @@ enum GoldenImage: String, CaseIterable {
         case .futureRecord: 12
         case .futureSection: 13
         case .futureUpgraded: 14
+        case .snapshots: 15
         }
     }
 
@@ -94,6 +97,7 @@ enum GoldenImage: String, CaseIterable {
         case .futureRecord: try makeFutureRecord()
         case .futureSection: try makeFutureSection()
         case .futureUpgraded: try makeFutureUpgraded()
+        case .snapshots: try makeSnapshots()
         }
     }
 }

@@ -69,7 +69,7 @@ extension VolumeState {
     }
 }
 
-extension Volume {
+extension FilesystemOperations {
     /// As those of `VolumeState`, by the operations that a mount would call.
     func rows() throws -> [Row] {
         let root = try attributes(of: RootImage.rootInode)
