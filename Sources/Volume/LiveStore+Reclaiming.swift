@@ -73,6 +73,7 @@ extension LiveStore {
         defer { reclaiming.withLock { $0 = false } }
         var report = ReclaimReport()
         report.bytesBefore = try packBytes()
+        try settleSnapshots(isCancelled)
         try condemnDead(&report, isCancelled)
         try rewrite(options, &report, progress, isCancelled)
         report.bytesAfter = try packBytes()
@@ -104,6 +105,18 @@ extension LiveStore {
 
     private func forcedCheckpoint() throws(FileError) {
         try committer.commit { () throws(FileError) in try checkpointVolumes(isForced: true) }
+    }
+
+    /// Nothing is given up before what snapshots own is counted.
+    private func settleSnapshots(_ isCancelled: () -> Bool) throws(FileError) {
+        while !isCancelled() {
+            do throws(StoreError) {
+                guard try store.settleSnapshots() != nil else { return }
+            } catch {
+                throw posixError(error)
+            }
+        }
+        throw .interrupted
     }
 
     /// Checkpoints until nothing that is dead now is left: what dies with a condemned node takes two

@@ -67,6 +67,10 @@ final class ManualTests: DirectoryTestCase {
                 VolumeListCommand.helpMessage(), VolumeRemoveCommand.helpMessage(),
                 ReclaimCommand.helpMessage(), QueryCommand.helpMessage(),
                 FindDuplicatesCommand.helpMessage(), FindLargestCommand.helpMessage(),
+                SnapshotCreateCommand.helpMessage(),
+                SnapshotListCommand.helpMessage(), SnapshotShowCommand.helpMessage(),
+                SnapshotRenameCommand.helpMessage(), SnapshotDescribeCommand.helpMessage(),
+                SnapshotVerifyCommand.helpMessage(), SnapshotDeleteCommand.helpMessage(),
             ])
     }
 
@@ -92,7 +96,8 @@ final class ManualTests: DirectoryTestCase {
             text.components(separatedBy: ".SH MOUNT OPTIONS\n").last?
                 .components(separatedBy: ".SH EXIT STATUS").first)
         let examples = [
-            "volume": "v", "memory": "64M", "commit": "1", "reclaim": "0", "threads": "1",
+            "volume": "v", "snapshot": "s", "memory": "64M", "commit": "1", "reclaim": "0",
+            "threads": "1",
         ]
         var seen: Set<String> = []
         for line in part.split(separator: "\n") where line.hasPrefix(".B") {
