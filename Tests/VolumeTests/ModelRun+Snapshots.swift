@@ -8,7 +8,8 @@ import XCTest
 
 extension ModelRun {
     func snapshotStep() throws {
-        switch random.below(10) {
+        switch random.below(12) {
+        case 10, 11: try rollBack()
         case 0..<4: try makeSnapshot()
         case 4..<7: try deleteSnapshot()
         case 7: try settle(steps: random.below(6))
@@ -69,6 +70,42 @@ extension ModelRun {
         // Its commit holds the list alone: what the volume has received is as durable as before.
         durableSequence = open.sequence
         durableSnapshots = snapshots
+    }
+
+    /// The volume is used by nobody while that is done.
+    private func rollBack() throws {
+        guard let name = snapshots.keys.sorted().randomElement(using: &random),
+            var before = snapshots[name]
+        else { return }
+        note("roll back to \(name)")
+        forgetEverything()
+        volume.forgetKernel()
+        try volume.synchronizeAll()
+        _ = try open.live.rollBack("main", to: name)
+        for orphan in before.all({ $0.linkCount == 0 }) { before.inodes[orphan] = nil }
+        before.lookups = [:]
+        model = before
+        open = try OpenStore(open.live)
+        noteState()
+        try compareEverything()
+        try check(after: "rolling back")
+        if random.chance(1, in: 3) { try cloneSnapshot(name, before) }
+    }
+
+    /// A volume of its own, which is removed again.
+    private func cloneSnapshot(_ name: String, _ expected: ModelTree) throws {
+        note("clone \(name)")
+        _ = try open.live.clone(name, of: "main", to: "clone")
+        let saved = (open, model)
+        open = try OpenStore(open.live, volume: "clone")
+        model = expected
+        try compareEverything()
+        forgetEverything()
+        try check(after: "cloning")
+        (open, model) = saved
+        try open.live.removeVolume(named: "clone")
+        noteState()
+        try check(after: "removing the clone")
     }
 
     func compareSnapshots() throws {

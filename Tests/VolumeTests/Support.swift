@@ -78,6 +78,12 @@ struct OpenStore {
         volume = try XCTUnwrap(live.volume(named: "main"))
     }
 
+    /// The same store, after a volume became another object.
+    init(_ live: LiveStore, volume name: String = "main") throws {
+        self.live = live
+        volume = try XCTUnwrap(live.volume(named: name))
+    }
+
     /// The sequence of the newest commit.
     var sequence: UInt64 { store.published.withLock { $0.state.sequence } }
 }

@@ -133,7 +133,7 @@ extension LiveStore {
     }
 
     /// Runs `body` while nobody else commits.
-    private func changing(
+    func changing(
         _ body: () throws(SnapshotError) -> Void
     ) throws(SnapshotError) {
         guard !store.isReadOnly, !options.isReadOnly else { throw .failed(.readOnly) }

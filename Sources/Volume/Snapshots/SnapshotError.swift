@@ -18,6 +18,10 @@ public enum SnapshotError: Error, Equatable, Sendable {
     /// Files have changes that cannot be joined with what lies beneath, which is damaged: a snapshot
     /// would not have them. To be repaired first.
     case unfoldable
+    /// The volume is mounted.
+    case inUse(String)
+    /// The new volume could not be made.
+    case volumeList(VolumeListError)
     /// The commit failed, or could not begin.
     case failed(FileError)
 }

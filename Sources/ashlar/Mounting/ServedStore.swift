@@ -156,7 +156,7 @@ final class ServedStore: MountableStore {
         let live = live
         let backend = backend
         let others = VolumeHandlers(store: self).handlers
-            .merging(SnapshotHandlers(live: live).handlers) { own, _ in own }
+            .merging(SnapshotHandlers(store: self).handlers) { own, _ in own }
             .merging(ReclaimHandlers(live: live).handlers) { own, _ in own }
         return others.merging([
             "commit": { _ throws(ControlError) in

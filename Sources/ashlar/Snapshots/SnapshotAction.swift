@@ -8,7 +8,7 @@ import Volume
 /// What is to be done, and to which volume.
 struct SnapshotAction: Codable {
     enum Kind: String, Codable {
-        case create, edit, delete
+        case create, edit, delete, rollback, clone
     }
 
     static let command = "snapshot"
@@ -17,6 +17,7 @@ struct SnapshotAction: Codable {
     var volume: String
     /// The snapshot's name.
     var name: String
+    /// Of edit, the snapshot's; of clone, the volume's.
     var newName: String?
     var description: String?
     var tags: [String]?
@@ -78,29 +79,27 @@ struct SnapshotAction: Codable {
             edit.isPinned = isPinned
             return try live.editSnapshot(named: name, of: volume, edit)
         case .delete: return try live.deleteSnapshot(named: name, of: volume)
+        case .rollback: return try live.rollBack(volume, to: name)
+        case .clone: return try live.clone(name, of: volume, to: newName ?? "")
         }
     }
 }
 
 /// What the daemon of a store answers about snapshots.
 struct SnapshotHandlers {
-    let live: LiveStore
+    let store: ServedStore
 
     var handlers: [String: ControlHandler] {
-        let live = live
+        let live = store.live
         return [
             SnapshotAction.command: { request throws(ControlError) in
                 guard let sent = request.arguments["action"] else {
                     throw .refused(code: FailureKind.usage.rawValue, message: "no action is given")
                 }
                 let action = try sent.decoded(as: SnapshotAction.self)
-                let snapshot: ListedSnapshot
-                do throws(CommandFailure) {
-                    snapshot = try action.perform(on: live)
-                } catch {
-                    throw error.answer
-                }
-                return .object(["snapshot": try JSONValue(encoding: snapshot)])
+                return .object([
+                    "snapshot": try JSONValue(encoding: try perform(action))
+                ])
             },
             "snapshot-list": { request throws(ControlError) in
                 let snapshots: [ListedSnapshot]
@@ -113,6 +112,21 @@ struct SnapshotHandlers {
                 return .object(["snapshots": try JSONValue(encoding: snapshots)])
             },
         ]
+    }
+}
+
+extension SnapshotHandlers {
+    /// Nobody can mount a volume that is being rolled back.
+    private func perform(_ action: SnapshotAction) throws(ControlError) -> ListedSnapshot {
+        do throws(CommandFailure) {
+            guard action.kind == .rollback, let volume = store.live.volume(named: action.volume)
+            else { return try action.perform(on: store.live) }
+            try store.take(volume, for: "being rolled back")
+            defer { store.giveBack(volume) }
+            return try action.perform(on: store.live)
+        } catch {
+            throw error.answer
+        }
     }
 }
 
@@ -151,6 +165,15 @@ extension CommandFailure {
             self.init(
                 .damaged, "some files have changes on top of content that cannot be read",
                 advice: "Repair the store first: see fsck.ashlar(8).")
+        case .inUse(let name):
+            self.init(
+                .busy, "the volume \(DisplayText.escaped(name.utf8)) is mounted",
+                advice: "Unmount it first; other volumes of the store may stay.")
+        case .volumeList(let error): self.init(error)
+        case .failed(.tooBig):
+            self.init(
+                .system, "too much differs for one commit: nothing was changed",
+                advice: "Mount the volume and copy what is needed from .snapshots.")
         case .failed(.readOnly): self.init(.system, "the store is read-only")
         case .failed(let error): self.init(.system, "the store could not be written: \(error)")
         }

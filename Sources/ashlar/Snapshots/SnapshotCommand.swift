@@ -6,7 +6,7 @@ import Console
 struct SnapshotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot",
-        abstract: "Make, list, change, verify or delete snapshots of a volume.",
+        abstract: "Make, list, change, verify, delete and go back to snapshots of a volume.",
         discussion: """
             A snapshot is a volume as it was at one instant, read-only, under a name. It costs what \
             changed since the last one, and keeps what it has until it is deleted. It is read as \
@@ -21,6 +21,7 @@ struct SnapshotCommand: ParsableCommand {
             SnapshotCreateCommand.self, SnapshotListCommand.self, SnapshotShowCommand.self,
             SnapshotRenameCommand.self, SnapshotDescribeCommand.self, SnapshotPinCommand.self,
             SnapshotUnpinCommand.self, SnapshotVerifyCommand.self, SnapshotDeleteCommand.self,
+            SnapshotRollbackCommand.self, SnapshotCloneCommand.self,
         ])
 }
 

@@ -1,0 +1,180 @@
+import EndToEndSupport
+import Foundation
+import XCTest
+
+/// Snapshots on real mounts: made while writers write, read everywhere, deleted, and given back.
+final class SnapshotTests: EndToEndTestCase {
+    private func snapshot(
+        _ words: [String], code: Int32 = 0, file: StaticString = #filePath, line: UInt = #line
+    ) throws -> ProgramResult {
+        let result = try ashlar(["snapshot"] + words)
+        XCTAssertEqual(
+            result.code, code, "snapshot \(words): \(result.errors)", file: file, line: line)
+        return result
+    }
+
+    private func names(_ place: Place) throws -> [String] {
+        let list = try snapshot(["list", "--json", place.store]).json()
+        return try XCTUnwrap(list["snapshots"] as? [[String: Any]]).compactMap {
+            $0["name"] as? String
+        }
+    }
+
+    /// Files of every kind, and the same outside.
+    private func makeFilled() throws -> (place: Place, reference: String) {
+        var random = SeededGenerator()
+        let reference = try makeDirectory("reference")
+        for index in 0..<40 {
+            let folder = "\(reference)/d\(index % 4)"
+            _ = mkdir(folder, 0o755)
+            try System.writeFile("\(folder)/\(index)", random.bytes(random.below(60_000)))
+        }
+        try System.check(link("\(reference)/d0/0", "\(reference)/d1/linked"))
+        try System.check(symlink("d0/4", "\(reference)/symbolic"))
+        try System.check(mkfifo("\(reference)/pipe", 0o600))
+        let place = try makePlace()
+        try place.mount()
+        try mustRun(["cp", "-a", reference, place.path("tree")])
+        return (place, reference)
+    }
+
+    func testASnapshotIsWhatTheVolumeWas() throws {
+        let (place, reference) = try makeFilled()
+        let made = try snapshot(
+            ["create", place.store, "one", "--tag", "t", "--description", "d", "--json"]).json()
+        XCTAssertEqual(made["name"] as? String, "one")
+        XCTAssertEqual(made["tags"] as? [String], ["t"])
+        let inside = place.path(".snapshots/one")
+        let numbers = try inodes(inside + "/tree")
+        XCTAssertTrue(Set(numbers).isDisjoint(with: try inodes(place.path("tree"))))
+        try mustRun(["rm", "-r", place.path("tree/d0"), place.path("tree/d1")])
+        try System.writeFile(place.path("tree/d2/2"), [1, 2, 3])
+        try assertEqualTrees(reference, inside + "/tree")
+        XCTAssertEqual(try inodes(inside + "/tree"), numbers, "inode numbers stay")
+        XCTAssertFalse(
+            try System.names(place.mountpoint).contains { $0.elementsEqual(".snapshots".utf8) })
+        assertFails(EROFS, "a write") { try System.writeFile(inside + "/x", [1]) }
+        assertFails(EROFS, "an unlink") { try System.check(unlink(inside + "/tree/pipe")) }
+        assertFails(EROFS, "chmod") { try System.check(chmod(inside + "/tree", 0o700)) }
+        assertFails(EEXIST, "mkdir") { try System.check(mkdir(place.path(".snapshots"), 0o755)) }
+        // By the packs alone, by a mount of its own, and after the index is gone.
+        let listed = try ashlar(["ls", place.store + "@one", "/tree/d0"])
+        XCTAssertEqual(listed.text.split(separator: "\n").count, 10)
+        let verified = try snapshot(["verify", place.store, "one", "--json"]).json()
+        XCTAssertEqual(verified["damaged_places"] as? Int, 0)
+        XCTAssertEqual(verified["files"] as? Int, 40)
+        try place.unmount()
+        try place.mustBeClean()
+        XCTAssertEqual(Cleaning.removeTree(place.store + "/index"), 0)
+        try place.mount("snapshot=one")
+        try assertEqualTrees(reference, place.path("tree"))
+        assertFails(EROFS, "a write") { try System.writeFile(place.path("x"), [1]) }
+        try place.unmount()
+        XCTAssertEqual(Cleaning.removeTree(place.store + "/index"), 0)
+        _ = try snapshot(["rename", place.store, "one", "uno"])
+        XCTAssertEqual(try names(place), ["uno"])
+        try place.mustBeClean()
+        let mounted = Place(
+            test: self, store: place.store + "@uno", mountpoint: place.mountpoint)
+        try mounted.mount()
+        try assertEqualTrees(reference, place.path("tree"))
+        try place.unmount()
+    }
+
+    private func inodes(_ path: String) throws -> [String] {
+        try run(["find", path, "-printf", "%P %i\n"]).text.split(separator: "\n").map(String.init)
+            .sorted()
+    }
+
+    func testAcknowledgedSnapshotsSurviveKills() throws {
+        let (place, reference) = try makeFilled()
+        _ = try snapshot(["create", place.store, "kept", "--pin"])
+        try mustRun(["rm", "-r", place.path("tree")])
+        _ = try snapshot(["create", place.store, "brief"])
+        _ = try snapshot(["delete", place.store, "brief"])
+        _ = try snapshot(["delete", place.store, "kept"], code: 11)
+        try place.crash()
+        XCTAssertEqual(Cleaning.removeTree(place.store + "/index"), 0)
+        try place.mount()
+        XCTAssertEqual(try names(place), ["kept"])
+        try assertEqualTrees(reference, place.path(".snapshots/kept/tree"))
+        let reclaimed = try ashlar(["reclaim", place.store])
+        XCTAssertEqual(reclaimed.code, 0, reclaimed.errors)
+        try assertEqualTrees(reference, place.path(".snapshots/kept/tree"))
+        try place.crash()
+        try place.mount()
+        try assertEqualTrees(reference, place.path(".snapshots/kept/tree"))
+        try place.unmount()
+        try place.mustBeClean()
+    }
+
+    /// A writer makes numbered files one after another; each snapshot has the first so many, whole.
+    func testSnapshotsWhileAWriterWrites() throws {
+        let place = try makePlace()
+        try place.mount()
+        let script = "i=0; while [ ! -e $1/stop ]; do echo file $i > $1/f$i; i=$((i+1)); done"
+        let writer = Process()
+        writer.executableURL = URL(fileURLWithPath: "/bin/sh")
+        writer.arguments = ["-c", script, "sh", place.mountpoint]
+        try writer.run()
+        defer {
+            writer.terminate()
+            writer.waitUntilExit()
+        }
+        var counts: [Int] = []
+        for number in 0..<8 {
+            _ = try snapshot(["create", place.store, "s\(number)"])
+            if number % 3 == 2 {
+                _ = try snapshot(["delete", place.store, "s\(number - 1)"])
+                continue
+            }
+            let folder = place.path(".snapshots/s\(number)")
+            let files = try System.names(folder).map { String(decoding: $0, as: UTF8.self) }
+                .filter { $0.hasPrefix("f") }
+            for index in 0..<files.count {
+                let expected = Array("file \(index)\n".utf8)
+                let found = try System.readFile("\(folder)/f\(index)")
+                // The last one may have been made and not been written yet.
+                if index < files.count - 1 || !found.isEmpty { XCTAssertEqual(found, expected) }
+            }
+            counts.append(files.count)
+        }
+        XCTAssertEqual(counts, counts.sorted())
+        try System.writeFile(place.path("stop"), [])
+        writer.waitUntilExit()
+        try place.unmount()
+        try place.mustBeClean()
+        XCTAssertEqual(try names(place), ["s0", "s2", "s3", "s5", "s6", "s7"])
+    }
+
+    /// `du` says how much deleting gives back; reclaiming then gives it back.
+    func testSpaceComesBackAsWasSaid() throws {
+        var random = SeededGenerator()
+        let place = try makePlace()
+        try place.mount()
+        try System.writeFile(place.path("stays"), random.bytes(300_000))
+        for index in 0..<20 {
+            try System.writeFile(place.path("f\(index)"), random.bytes(100_000))
+        }
+        _ = try snapshot(["create", place.store, "one"])
+        for index in 0..<18 { try System.check(unlink(place.path("f\(index)"))) }
+        let words = ["reclaim", "--dead-share", "0.01", place.store]
+        XCTAssertEqual(try ashlar(words).code, 0)
+        let before = try packBytes(place)
+        let usage = try ashlar(["du", "--json", place.store + "@one"]).json()
+        let told = try XCTUnwrap(usage["freed_if_deleted_stored_bytes"] as? Int)
+        XCTAssertGreaterThan(told, 1_750_000)
+        _ = try snapshot(["delete", place.store, "one"])
+        XCTAssertEqual(try ashlar(words).code, 0)
+        let freed = before - (try packBytes(place))
+        XCTAssertEqual(Double(freed), Double(told), accuracy: Double(told) / 20)
+        try place.unmount()
+        try place.mustBeClean()
+    }
+
+    private func packBytes(_ place: Place) throws -> Int {
+        try place.packs().reduce(0) {
+            $0 + Int(try System.status(place.packsFolder + "/" + $1).st_size)
+        }
+    }
+}
