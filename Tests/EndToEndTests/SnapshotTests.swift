@@ -31,7 +31,6 @@ final class SnapshotTests: EndToEndTestCase {
         }
         try System.check(link("\(reference)/d0/0", "\(reference)/d1/linked"))
         try System.check(symlink("d0/4", "\(reference)/symbolic"))
-        try System.check(mkfifo("\(reference)/pipe", 0o600))
         let place = try makePlace()
         try place.mount()
         try mustRun(["cp", "-a", reference, place.path("tree")])
@@ -54,7 +53,7 @@ final class SnapshotTests: EndToEndTestCase {
         XCTAssertFalse(
             try System.names(place.mountpoint).contains { $0.elementsEqual(".snapshots".utf8) })
         assertFails(EROFS, "a write") { try System.writeFile(inside + "/x", [1]) }
-        assertFails(EROFS, "an unlink") { try System.check(unlink(inside + "/tree/pipe")) }
+        assertFails(EROFS, "an unlink") { try System.check(unlink(inside + "/tree/symbolic")) }
         assertFails(EROFS, "chmod") { try System.check(chmod(inside + "/tree", 0o700)) }
         assertFails(EEXIST, "mkdir") { try System.check(mkdir(place.path(".snapshots"), 0o755)) }
         // By the packs alone, by a mount of its own, and after the index is gone.
@@ -131,7 +130,12 @@ final class SnapshotTests: EndToEndTestCase {
             let folder = place.path(".snapshots/s\(number)")
             let files = try System.names(folder).map { String(decoding: $0, as: UTF8.self) }
                 .filter { $0.hasPrefix("f") }
-            for index in 0..<files.count {
+            // Reading all would take longer each time than writing as many more.
+            for index in Set(
+                [0, files.count - 1].filter { $0 >= 0 }
+                    + stride(
+                        from: 0, to: files.count, by: max(1, files.count / 50)))
+            {
                 let expected = Array("file \(index)\n".utf8)
                 let found = try System.readFile("\(folder)/f\(index)")
                 // The last one may have been made and not been written yet.
@@ -158,6 +162,8 @@ final class SnapshotTests: EndToEndTestCase {
         }
         _ = try snapshot(["create", place.store, "one"])
         for index in 0..<18 { try System.check(unlink(place.path("f\(index)"))) }
+        // Only sealed packs are rewritten: those of before.
+        try place.remount()
         let words = ["reclaim", "--dead-share", "0.01", place.store]
         XCTAssertEqual(try ashlar(words).code, 0)
         let before = try packBytes(place)
