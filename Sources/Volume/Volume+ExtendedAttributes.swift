@@ -12,7 +12,7 @@ extension Volume {
 
     /// Whether a name is in a namespace that there is; else the answer is EOPNOTSUPP, as programs
     /// that copy attributes expect it.
-    private static func isInNamespace(_ name: [UInt8]) -> Bool {
+    static func isInNamespace(_ name: [UInt8]) -> Bool {
         AccessList.isName(name) || openPrefixes.contains { name.starts(with: $0) }
     }
 

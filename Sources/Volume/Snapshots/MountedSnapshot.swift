@@ -137,11 +137,12 @@ public final class MountedSnapshot: FilesystemOperations, Sendable {
     ) throws(FileError) { throw .readOnly }
 
     public func allocate(
-        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64
+        _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
+        dropsPrivilegeBits: Bool
     ) throws(FileError) { throw .readOnly }
 
     public func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64
+        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
     ) throws(FileError) -> UInt64 { throw .readOnly }
 }

@@ -81,7 +81,10 @@ extension SnapshotTree {
     func extendedAttribute(
         _ name: UnsafeRawBufferPointer, of inode: InodeNumber
     ) throws(FileError) -> [UInt8] {
-        guard let value = try attributeSet(of: inode)[[UInt8](name)] else { throw .noAttribute }
+        let name = [UInt8](name)
+        guard let value = try attributeSet(of: inode)[name] else {
+            throw Volume.isInNamespace(name) ? .noAttribute : .notSupported
+        }
         return value
     }
 
