@@ -151,6 +151,40 @@ final class SnapshotTests: EndToEndTestCase {
         XCTAssertEqual(try names(place), ["s0", "s2", "s3", "s5", "s6", "s7"])
     }
 
+    func testGoingBackAndCloning() throws {
+        let (place, reference) = try makeFilled()
+        _ = try snapshot(["create", place.store, "one"])
+        try mustRun(["rm", "-r", place.path("tree/d0")])
+        try mustRun(["mv", place.path("tree/d1"), place.path("elsewhere")])
+        try System.writeFile(place.path("tree/d2/2"), [1, 2, 3])
+        try System.writeFile(place.path("new"), [4])
+        let used = try inodes(place.mountpoint).compactMap { $0.split(separator: " ").last }
+        _ = try snapshot(["create", place.store, "two"])
+        _ = try snapshot(["rollback", place.store, "one"], code: 2)
+        _ = try snapshot(["rollback", place.store, "one", "--yes"], code: 11)
+        // Another volume of the same daemon may stay.
+        _ = try snapshot(["clone", place.store, "one", "copy"])
+        let copy = Place(test: self, store: place.store, mountpoint: try makeDirectory("copy"))
+        try copy.mount("volume=copy")
+        try assertEqualTrees(reference, copy.path("tree"))
+        try System.writeFile(copy.path("tree/d3/3"), [9])
+        XCTAssertEqual(try ashlar(["umount", place.mountpoint]).code, 0)
+        _ = try snapshot(["rollback", place.store, "one", "--yes"])
+        try place.mount()
+        try assertEqualTrees(reference, place.path("tree"))
+        try System.writeFile(place.path("newer"), [5])
+        let number = String(try System.status(place.path("newer")).st_ino)
+        XCTAssertFalse(used.contains { $0 == number }, "a number twice")
+        XCTAssertEqual(try System.readFile(place.path(".snapshots/two/new")), [4])
+        XCTAssertEqual(try ashlar(["umount", copy.mountpoint]).code, 0)
+        try place.crash()
+        XCTAssertEqual(Cleaning.removeTree(place.store + "/index"), 0)
+        try place.mount()
+        try assertEqualTrees(reference, place.path("tree"))
+        try place.unmount()
+        try place.mustBeClean()
+    }
+
     /// `du` says how much deleting gives back; reclaiming then gives it back.
     func testSpaceComesBackAsWasSaid() throws {
         var random = SeededGenerator()

@@ -71,6 +71,7 @@ final class ManualTests: DirectoryTestCase {
                 SnapshotListCommand.helpMessage(), SnapshotShowCommand.helpMessage(),
                 SnapshotRenameCommand.helpMessage(), SnapshotDescribeCommand.helpMessage(),
                 SnapshotVerifyCommand.helpMessage(), SnapshotDeleteCommand.helpMessage(),
+                SnapshotRollbackCommand.helpMessage(), SnapshotCloneCommand.helpMessage(),
             ])
     }
 

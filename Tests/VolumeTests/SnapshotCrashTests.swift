@@ -86,6 +86,54 @@ final class SnapshotCrashTests: XCTestCase {
         }
     }
 
+    /// At every cut the volume is what it was before, or what the snapshot has.
+    func testGoingBackIsWholeOrNotAtAll() throws {
+        let seed = printedSeed()
+        var random = SeededGenerator(seed: seed)
+        let backend = RecordingBackend(MemoryBackend())
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        var then: Content = [:]
+        for file in 0..<12 {
+            let made = try open.volume.makeFile(Array("f\(file)".utf8), in: 1)
+            try open.volume.put(bytes(1, file), into: made.inode)
+            open.volume.forget(made.inode, count: 1)
+            then["f\(file)"] = bytes(1, file)
+        }
+        _ = try open.live.createSnapshot(SnapshotDraft(name: "then"), of: "main")
+        var now = then
+        for file in 0..<6 {
+            try open.volume.removeFile(Array("f\(file)".utf8), in: 1)
+            now["f\(file)"] = nil
+        }
+        let made = try open.volume.makeFile(Array("new".utf8), in: 1)
+        try open.volume.put(bytes(2, 3), into: made.inode)
+        open.volume.forget(made.inode, count: 1)
+        now["new"] = bytes(2, 3)
+        try open.live.checkpoint()
+        backend.recording.mark("begun")
+        _ = try open.live.rollBack("main", to: "then")
+        backend.recording.mark("done")
+        try open.live.close()
+        let replay = BackendReplay(backend.recording.operations)
+        let first =
+            backend.recording.operations.firstIndex { if case .mark = $0 { true } else { false } }
+            ?? 0
+        for position in (first + 1)...backend.recording.operations.count {
+            try replay.advance(to: position)
+            let context = "cut at \(position), ASHLAR_SEED=\(seed)"
+            let crashed = replay.backend.crash(using: &random)
+            let again = MemoryIndexProvider()
+            let opened = try OpenStore(crashed, again)
+            let found = try read(opened.volume, 1, "")
+            XCTAssertTrue(found == then || found == now, context)
+            if replay.marks.contains("done") { XCTAssertEqual(found, then, context) }
+            try opened.live.close()
+            XCTAssertEqual(try complaints(crashed, again), [], context)
+        }
+    }
+
     private func check(
         _ backend: MemoryBackend, _ contents: [String: Content], _ marks: [String],
         _ random: inout SeededGenerator, _ context: String
@@ -134,7 +182,7 @@ final class SnapshotCrashTests: XCTestCase {
         }
     }
 
-    private func read(_ mounted: MountedSnapshot, _ folder: UInt64, _ path: String) throws
+    private func read(_ mounted: any FilesystemOperations, _ folder: UInt64, _ path: String) throws
         -> Content
     {
         var entries: [(name: [UInt8], inode: UInt64, kind: FileModel.FileKind)] = []
