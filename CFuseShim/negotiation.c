@@ -26,12 +26,13 @@ _Thread_local struct request_extra current_request;
 
 static uint64_t flags_for(const AshlarFuseSession *session) {
     uint64_t wanted = FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_DONT_MASK |
-        FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |
+        FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS |
         FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_NO_OPEN_SUPPORT |
         FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA | FUSE_HANDLE_KILLPRIV_V2 |
         FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
     // Absent on purpose: FUSE_ATOMIC_O_TRUNC (without OPEN nobody would truncate),
-    // FUSE_AUTO_INVAL_DATA (one writer: the kernel sees every change), FUSE_POSIX_LOCKS and
+    // FUSE_ASYNC_DIO (a direct write that is waited for later leaves in the page cache what others
+    // read meanwhile, for good: Linux 6.18), FUSE_AUTO_INVAL_DATA (one writer: the kernel sees every change), FUSE_POSIX_LOCKS and
     // FUSE_FLOCK_LOCKS (the kernel's own never block the daemon), splice, and
     // FUSE_HANDLE_KILLPRIV (would take set-id bits from root's writes as well).
     if (session->options.access_lists) wanted |= FUSE_POSIX_ACL;

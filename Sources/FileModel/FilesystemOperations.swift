@@ -106,10 +106,10 @@ public protocol FilesystemOperations: AnyObject, Sendable {
         dropsPrivilegeBits: Bool
     ) throws(FileError)
 
-    /// With `dropsPrivilegeBits` setuid and setgid are cleared, as by `write`.
+    /// Setuid and setgid are cleared, unless by root: the kernel leaves that to the filesystem.
     func allocate(
         _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
-        dropsPrivilegeBits: Bool
+        caller: Caller
     ) throws(FileError)
 
     /// The next data or hole at or behind `offset`; `noSuchPosition` past the end.
@@ -117,11 +117,11 @@ public protocol FilesystemOperations: AnyObject, Sendable {
         _ inode: InodeNumber, _ target: SeekTarget, from offset: UInt64
     ) throws(FileError) -> UInt64
 
-    /// Copies by key where it can; returns how many bytes were copied (0 at the source's end). With
-    /// `dropsPrivilegeBits` the target's setuid and setgid are cleared, as by `write`.
+    /// Copies by key where it can; returns how many bytes were copied (0 at the source's end).
+    /// The target's setuid and setgid are cleared, unless by root.
     func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
+        at targetOffset: UInt64, length: UInt64, caller: Caller
     ) throws(FileError) -> UInt64
 
     /// Makes the inode's data and every metadata operation so far durable (one shared commit).

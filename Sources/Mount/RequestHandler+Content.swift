@@ -51,8 +51,7 @@ extension RequestHandler {
     ) {
         answer(request) { () throws(FileError) in
             try filesystem.allocate(
-                inode, mode: mode, at: offset, length: length,
-                dropsPrivilegeBits: caller.losesPrivilegeBits)
+                inode, mode: mode, at: offset, length: length, caller: caller)
         }
     }
 
@@ -85,18 +84,10 @@ extension RequestHandler {
         do throws(FileError) {
             let copied = try filesystem.copyRange(
                 from: source, at: offset, to: target, at: targetOffset,
-                length: min(length, Self.copyBytesMax),
-                dropsPrivilegeBits: caller.losesPrivilegeBits)
+                length: min(length, Self.copyBytesMax), caller: caller)
             _ = ashlar_fuse_reply_written(request, UInt32(clamping: copied))
         } catch {
             fail(request, error)
         }
     }
-}
-
-extension Caller {
-    /// Whether what this caller changes loses setuid and setgid. With FUSE_HANDLE_KILLPRIV_V2 the
-    /// kernel says so with WRITE and SETATTR, and leaves FALLOCATE and COPY_FILE_RANGE, which have
-    /// no flag for it, to the filesystem.
-    fileprivate var losesPrivilegeBits: Bool { user != 0 }
 }

@@ -94,10 +94,19 @@ extension Volume {
         return node.image.mode != before
     }
 
-    /// The same before content is changed by something else than a write.
-    private func dropPrivilege(of inode: InodeNumber) throws(FileError) {
+    /// The same before content is changed by something else than a write: FALLOCATE and
+    /// COPY_FILE_RANGE have no flag by which the kernel would ask for it. Setgid without execution
+    /// for the group goes as well, where the caller is not of the group (Linux 6.2); that he is by
+    /// a supplementary group is not known here.
+    private func dropPrivilege(
+        of inode: InodeNumber, changedBy caller: Caller
+    ) throws(FileError) {
+        guard caller.user != 0 else { return }
         let dropped = try withNode(inode) { (space, node) throws(FileError) -> Bool in
-            guard dropPrivilege(node) else { return false }
+            let before = node.image.mode
+            dropPrivilege(node)
+            if node.image.group != caller.group { node.image.mode &= ~0o2000 }
+            guard node.image.mode != before else { return false }
             node.image.changeTime = Volume.now()
             space.markDirty(node)
             return true
@@ -144,7 +153,7 @@ extension Volume {
 
     public func allocate(
         _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
-        dropsPrivilegeBits: Bool
+        caller: Caller
     ) throws(FileError) {
         try checkWritable()
         guard length > 0 else { throw .invalid }
@@ -157,7 +166,7 @@ extension Volume {
         guard [[], .zeroRange].contains(kind) || kind == .punchHole && keepsSize else {
             throw .notSupported
         }
-        if dropsPrivilegeBits { try dropPrivilege(of: inode) }
+        try dropPrivilege(of: inode, changedBy: caller)
         switch kind {
         case .punchHole:
             try clear(inode, range, keepsSize: true) { $0.active.clear($1, as: .hole) }
@@ -265,7 +274,7 @@ extension Volume {
 
     public func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
+        at targetOffset: UInt64, length: UInt64, caller: Caller
     ) throws(FileError) -> UInt64 {
         try checkWritable()
         let (from, content) = try content(of: source)
@@ -278,7 +287,7 @@ extension Volume {
                 throw .invalid
             }
         }
-        if dropsPrivilegeBits { try dropPrivilege(of: target) }
+        try dropPrivilege(of: target, changedBy: caller)
         if source != target, offset == 0, targetOffset == 0, count == size,
             try copyKey(of: from, content, to: target, size: size)
         {

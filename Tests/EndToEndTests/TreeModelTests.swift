@@ -106,11 +106,12 @@ final class TreeModelTests: ModelTestCase {
                 }
                 lost += steps
                 try mustRun([
-                    try Machine.require("rsync"), "-aHAXD", "--specials", "--delete",
+                    try Machine.require("rsync"), "-aHAXDI", "--specials", "--delete",
                     place.mountpoint + "/", model + "/",
                 ])
                 log = try CrashLog(model)
                 XCTAssertEqual(log.last.names, found.names, "what rsync has copied")
+                XCTAssertTrue(log.stepsLost(in: found) == 0, "what rsync has copied")
             }
             print("operations lost by crashes: \(lost)")
         }

@@ -132,7 +132,7 @@ extension MemoryFilesystem {
 
     func allocate(
         _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
-        dropsPrivilegeBits: Bool
+        caller: Caller
     ) throws(FileError) {
         try locked { () throws(FileError) in
             let node = try node(inode)
@@ -149,7 +149,7 @@ extension MemoryFilesystem {
             default:
                 throw .notSupported
             }
-            if dropsPrivilegeBits { dropPrivileges(node) }
+            if caller.user != 0 { dropPrivileges(node) }
             contentChanged(node)
         }
     }
@@ -166,7 +166,7 @@ extension MemoryFilesystem {
 
     func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
+        at targetOffset: UInt64, length: UInt64, caller: Caller
     ) throws(FileError) -> UInt64 {
         try locked { () throws(FileError) in
             let source = try node(source)
@@ -176,7 +176,7 @@ extension MemoryFilesystem {
             var bytes = [UInt8](repeating: 0, count: Int(count))
             _ = bytes.withUnsafeMutableBytes { source.content.read(at: offset, into: $0) }
             bytes.withUnsafeBytes { target.content.write(at: targetOffset, $0) }
-            if dropsPrivilegeBits { dropPrivileges(target) }
+            if caller.user != 0 { dropPrivileges(target) }
             contentChanged(target)
             return count
         }

@@ -127,7 +127,7 @@ final class TinyFilesystem: FilesystemOperations, @unchecked Sendable {
 
     func allocate(
         _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
-        dropsPrivilegeBits: Bool
+        caller: Caller
     ) throws(FileError) { throw .readOnly }
 
     func seek(
@@ -136,7 +136,7 @@ final class TinyFilesystem: FilesystemOperations, @unchecked Sendable {
 
     func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
+        at targetOffset: UInt64, length: UInt64, caller: Caller
     ) throws(FileError) -> UInt64 { throw .notSupported }
 
     func synchronize(_ inode: InodeNumber, dataOnly: Bool) throws(FileError) {}

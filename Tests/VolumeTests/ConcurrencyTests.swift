@@ -199,14 +199,14 @@ private final class Worker: @unchecked Sendable {
         case 5:
             try volume.allocate(
                 inode, mode: [.punchHole, .keepSize], at: offset, length: 10_000,
-                dropsPrivilegeBits: false)
+                caller: someone)
         case 6: _ = try volume.seek(inode, .hole, from: offset)
         case 7:
             try volume.setAttribute("user.a", of: inode, to: random.bytes(random.below(500)))
         default:
             try withNode(sharedName(), in: shared) {
                 _ = try volume.copyRange(
-                    from: inode, at: 0, to: $0, at: 0, length: 1 << 20, dropsPrivilegeBits: false)
+                    from: inode, at: 0, to: $0, at: 0, length: 1 << 20, caller: someone)
             }
         }
     }

@@ -100,12 +100,12 @@ final class ContentTests: XCTestCase {
         try open.volume.put(random.bytes(200_000), into: source)
         try open.volume.allocate(
             source, mode: [.punchHole, .keepSize], at: 50_000, length: 60_000,
-            dropsPrivilegeBits: false)
+            caller: someone)
         try open.live.commit()
         let chunks = try count(open, [IndexKey.chunkPrefix])
         let target = try open.volume.makeFile(Array("target".utf8), in: 1).inode
         let copied = try open.volume.copyRange(
-            from: source, at: 0, to: target, at: 0, length: 1 << 40, dropsPrivilegeBits: false)
+            from: source, at: 0, to: target, at: 0, length: 1 << 40, caller: someone)
         XCTAssertEqual(copied, 200_000)
         try open.live.commit()
         XCTAssertEqual(try count(open, [IndexKey.chunkPrefix]), chunks)

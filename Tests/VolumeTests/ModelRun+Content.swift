@@ -98,7 +98,7 @@ extension ModelRun {
         note("allocate \(inode) mode \(mode.rawValue) \(range)")
         try volume.allocate(
             inode, mode: mode, at: UInt64(range.lowerBound), length: UInt64(range.count),
-            dropsPrivilegeBits: false)
+            caller: someone)
         let keeps = mode.contains(.keepSize)
         if mode.contains(.punchHole) {
             model[inode].file.punch(range)
@@ -152,7 +152,7 @@ extension ModelRun {
         ) { () throws(FileError) in
             try volume.copyRange(
                 from: source, at: UInt64(offset), to: target, at: UInt64(to),
-                length: UInt64(length), dropsPrivilegeBits: false)
+                length: UInt64(length), caller: someone)
         }
         guard let done else { return }
         try expect(done == UInt64(count), "copied \(done) of \(count)")
