@@ -80,11 +80,11 @@ extension BrowsableVolume {
 
     public func allocate(
         _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
-        dropsPrivilegeBits: Bool
+        caller: Caller
     ) throws(FileError) {
         try checkLive(inode)
         try volume.allocate(
-            inode, mode: mode, at: offset, length: length, dropsPrivilegeBits: dropsPrivilegeBits)
+            inode, mode: mode, at: offset, length: length, caller: caller)
     }
 
     public func seek(
@@ -99,14 +99,14 @@ extension BrowsableVolume {
 
     public func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
+        at targetOffset: UInt64, length: UInt64, caller: Caller
     ) throws(FileError) -> UInt64 {
         try checkLive(target)
         // The caller copies the bytes then, and they are found to be there.
         if source >> 48 != 0 { throw .crossVolume }
         return try volume.copyRange(
             from: source, at: offset, to: target, at: targetOffset, length: length,
-            dropsPrivilegeBits: dropsPrivilegeBits)
+            caller: caller)
     }
 
     public func synchronize(_ inode: InodeNumber, dataOnly: Bool) throws(FileError) {

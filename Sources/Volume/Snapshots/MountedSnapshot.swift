@@ -138,11 +138,11 @@ public final class MountedSnapshot: FilesystemOperations, Sendable {
 
     public func allocate(
         _ inode: InodeNumber, mode: AllocateMode, at offset: UInt64, length: UInt64,
-        dropsPrivilegeBits: Bool
+        caller: Caller
     ) throws(FileError) { throw .readOnly }
 
     public func copyRange(
         from source: InodeNumber, at offset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, length: UInt64, dropsPrivilegeBits: Bool
+        at targetOffset: UInt64, length: UInt64, caller: Caller
     ) throws(FileError) -> UInt64 { throw .readOnly }
 }
