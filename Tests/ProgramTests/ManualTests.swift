@@ -66,7 +66,7 @@ final class ManualTests: DirectoryTestCase {
                 StatisticsCommand.helpMessage(), UsageCommand.helpMessage(),
                 VolumeListCommand.helpMessage(), VolumeRemoveCommand.helpMessage(),
                 ReclaimCommand.helpMessage(), QueryCommand.helpMessage(),
-                FindDuplicatesCommand.helpMessage(), FindLargestCommand.helpMessage(),
+                FindDuplicatesCommand.helpMessage(), RetentionApplyCommand.helpMessage(), FindLargestCommand.helpMessage(),
                 SnapshotCreateCommand.helpMessage(),
                 SnapshotListCommand.helpMessage(), SnapshotShowCommand.helpMessage(),
                 SnapshotRenameCommand.helpMessage(), SnapshotDescribeCommand.helpMessage(),

@@ -55,6 +55,24 @@ struct SnapshotAction: Codable {
         return result
     }
 
+    /// Several, one behind the other; on a store without a daemon with one opening of it.
+    static func perform(_ actions: [SnapshotAction], on address: StoreAddress) throws {
+        guard !actions.isEmpty else { return }
+        if try ControlClient(storePath: address.path).isAnswered() {
+            for action in actions { _ = try action.perform(on: address) }
+            return
+        }
+        let store = try WritableStore(address.path)
+        do {
+            for action in actions { _ = try action.perform(on: store.live) }
+        } catch {
+            // The first failure is the one to tell.
+            try? store.close()
+            throw error
+        }
+        try store.close()
+    }
+
     func perform(on live: LiveStore) throws(CommandFailure) -> ListedSnapshot {
         do throws(SnapshotError) {
             return ListedSnapshot(try change(live), volume: volume)

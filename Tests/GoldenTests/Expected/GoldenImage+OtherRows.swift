@@ -65,6 +65,14 @@ extension GoldenImage {
         ]
     }
 
+    static var removedVolumeRows: [Row] {
+        [
+            Row("/", 1, 0o040755),
+            Row("/shared", 2, 0o100644).holding([.init(0, 3_000, "3698cb573f594fbc")]),
+            Row("/later", 3, 0o100644).holding("later\n"),
+        ]
+    }
+
     static var deletedRows: [Row] {
         [
             Row("/", 1, 0o040755), Row("/stays", 4, 0o100644).holding("I stay.\n"),

@@ -130,6 +130,35 @@ extension GoldenImage {
         }
     }
 
+    func makeRemovedVolume() throws -> [String: [UInt8]] {
+        let writer = try ImageWriter(ImagePlan(number: number))
+        let main = ImageVolume(writer, name: "main", number: 1)
+        let gone = ImageVolume(writer, name: "gone", number: 2)
+        let shared = SplitMix.bytes(seed: 70, 3_000)
+        _ = try file(main, "shared", shared)
+        _ = try file(gone, "shared too", shared)
+        let folder = try gone.make("folder", 0o040755)
+        _ = try file(gone, "alone", in: folder, Array("alone\n".utf8))
+        try writer.checkpoint([main, gone])
+        // Emptied first, and the trees told of it.
+        gone.unlink("alone", in: folder)
+        gone.unlink("folder")
+        gone.unlink("shared too")
+        writer.commit([gone])
+        try writer.checkpoint([main, gone])
+        try writer.checkpoint([main]) { commit in
+            guard let root = gone.rootName else { return }
+            var section = gone.section()
+            section.isRemoved = true
+            commit.volumes.append(section)
+            commit.nodeCounts = (commit.nodeCounts + [CountChange(name: root, change: -1)])
+                .sorted { $0.name < $1.name }
+        }
+        _ = try file(main, "later", Array("later\n".utf8))
+        writer.commit([main])
+        return writer.files
+    }
+
     func makeDeleted() throws -> [String: [UInt8]] {
         let writer = try ImageWriter(ImagePlan(number: number))
         let volume = ImageVolume(writer)

@@ -36,6 +36,8 @@ enum GoldenImage: String, CaseIterable {
     case futureUpgraded = "future-upgraded"
     /// Snapshots: in checkpoints' lists, and changed by commits behind the last one.
     case snapshots
+    /// One volume of two was removed by the last checkpoint.
+    case removedVolume = "removed-volume"
 
     /// Fixed for ever: it is in the store's id.
     var number: UInt64 {
@@ -55,6 +57,7 @@ enum GoldenImage: String, CaseIterable {
         case .futureSection: 13
         case .futureUpgraded: 14
         case .snapshots: 15
+        case .removedVolume: 16
         }
     }
 
@@ -98,6 +101,7 @@ enum GoldenImage: String, CaseIterable {
         case .futureSection: try makeFutureSection()
         case .futureUpgraded: try makeFutureUpgraded()
         case .snapshots: try makeSnapshots()
+        case .removedVolume: try makeRemovedVolume()
         }
     }
 }
