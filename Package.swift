@@ -132,7 +132,8 @@ let package = Package(
             [
                 "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
                 "Compression", "ChunkIndex", "Metadata", "Trees", "Pipeline", "Volume",
-                "Checking", "Console", "Control", "Mount", "Queries", "Retention", arguments, logging,
+                "Checking", "Console", "Control", "Mount", "Queries", "Retention", arguments,
+                logging,
             ]),
         program(
             "fsck",

@@ -28,7 +28,8 @@ struct Ashlar: ParsableCommand {
             ListCommand.self, PrintCommand.self, StatisticsCommand.self, UsageCommand.self,
             DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, ReclaimCommand.self,
             QueryCommand.self, FindDuplicatesCommand.self, FindLargestCommand.self,
-            FindNewestCommand.self, FindOldestCommand.self, RetentionCommand.self, MountHelperCommand.self,
+            FindNewestCommand.self, FindOldestCommand.self, RetentionCommand.self,
+            MountHelperCommand.self,
         ])
 }
 
