@@ -197,7 +197,7 @@ let package = Package(
             "VolumeTests",
             [
                 "Volume", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
-                "Metadata", "NamespaceIndex", "Pipeline", "Platform",
+                "Metadata", "NamespaceIndex", "Pipeline", "Platform", "Queries",
             ]),
         // No tests of its own: what suites on real mounts share. A test target, since XCTest does
         // not exist where the standard library is linked in.

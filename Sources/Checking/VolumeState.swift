@@ -88,6 +88,12 @@ public final class VolumeState {
             chunks: state.chunks, isSnapshot: true)
     }
 
+    /// Whether anything is not as the root's trees have it.
+    public var hasChangesOnTop: Bool { !overlay.isEmpty }
+
+    /// How the store names chunks and cuts files: where it is equal, equal content has equal keys.
+    public var parameters: StoreParameters { chunks.inventory.parameters }
+
     // MARK: inodes
 
     /// The image of the root directory.

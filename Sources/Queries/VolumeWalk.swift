@@ -1,7 +1,7 @@
 /// # Queries: what is in a volume, at one instant
 ///
-/// Purpose: finds files of a volume or snapshot by what they are, and says which are equal, largest,
-/// newest. Everything is read from the packs by `Checking`'s reader; nothing is changed or locked.
+/// Purpose: finds files of a volume or snapshot by what they are, says which are equal, largest,
+/// newest, and what differs between two of them (`VolumeDifference`). Everything is read from the packs by `Checking`'s reader; nothing is changed or locked.
 ///
 /// Words: a *path* is the bytes of a name below the volume's root, parts joined by slashes, without
 /// a leading one.

@@ -8,6 +8,7 @@ import DiskFormat
 public struct ListDifference<Schema: KeyedSchema, Store: NodeStore> {
     /// An entry that one of the lists has, or that both have and that is not the same; in the order of
     /// keys.
+    public typealias Pair = (old: Schema.Entry?, new: Schema.Entry?)
     public typealias Body = (_ old: Schema.Entry?, _ new: Schema.Entry?) throws(TreeError) -> Bool
 
     /// What is still to be looked at of a list, the next last.
@@ -56,12 +57,22 @@ public struct ListDifference<Schema: KeyedSchema, Store: NodeStore> {
         }
     }
 
-    private let reader: ListReader<Schema, Store>
+    private let oldReader: ListReader<Schema, Store>
+    private let newReader: ListReader<Schema, Store>
     private var old: Side
     private var new: Side
 
-    private init(_ old: NodeReference?, _ new: NodeReference?, _ store: Store) {
-        reader = ListReader(store: store)
+    /// - Parameter store: has the nodes of both.
+    public init(from old: NodeReference?, to new: NodeReference?, in store: Store) {
+        self.init(from: old, in: store, to: new, in: store)
+    }
+
+    /// Of two stores, which must give equal names to equal nodes.
+    public init(
+        from old: NodeReference?, in oldStore: Store, to new: NodeReference?, in newStore: Store
+    ) {
+        oldReader = ListReader(store: oldStore)
+        newReader = ListReader(store: newStore)
         self.old = Side(old)
         self.new = Side(new)
     }
@@ -71,31 +82,33 @@ public struct ListDifference<Schema: KeyedSchema, Store: NodeStore> {
     public static func forEach(
         from old: NodeReference?, to new: NodeReference?, in store: Store, _ body: Body
     ) throws(TreeError) -> Bool {
-        var difference = ListDifference(old, new, store)
-        return try difference.run(body)
+        var difference = ListDifference(from: old, to: new, in: store)
+        while let (old, new) = try difference.next() {
+            if try !body(old, new) { return false }
+        }
+        return true
     }
 
-    private mutating func run(_ body: Body) throws(TreeError) -> Bool {
+    /// The next difference; nil where there is none any more.
+    public mutating func next() throws(TreeError) -> Pair? {
         while true {
             switch (old.items.last, new.items.last) {
-            case (nil, nil): return true
-            case (.node?, nil): try old.open(reader)
-            case (nil, .node?): try new.open(reader)
+            case (nil, nil): return nil
+            case (.node?, nil): try old.open(oldReader)
+            case (nil, .node?): try new.open(newReader)
             case (.entry(let entry)?, nil):
                 old.drop()
-                if try !body(entry, nil) { return false }
+                return (entry, nil)
             case (nil, .entry(let entry)?):
                 new.drop()
-                if try !body(nil, entry) { return false }
+                return (nil, entry)
             case (let a?, let b?):
-                if try !step(a, b, body) { return false }
+                if let pair = try step(a, b) { return pair }
             }
         }
     }
 
-    private mutating func step(
-        _ a: Side.Item, _ b: Side.Item, _ body: Body
-    ) throws(TreeError) -> Bool {
+    private mutating func step(_ a: Side.Item, _ b: Side.Item) throws(TreeError) -> Pair? {
         switch (a, b) {
         case (.node(let x, _), .node(let y, _)):
             if x == y {
@@ -103,39 +116,48 @@ public struct ListDifference<Schema: KeyedSchema, Store: NodeStore> {
                 new.drop()
             } else if x.level != y.level {
                 // The higher one may have the other below it.
-                if x.level > y.level { try old.open(reader) } else { try new.open(reader) }
+                if x.level > y.level {
+                    try old.open(oldReader)
+                } else {
+                    try new.open(newReader)
+                }
             } else if b.key.lexicographicallyPrecedes(a.key) {
-                try new.open(reader)
+                try new.open(newReader)
             } else {
-                try old.open(reader)
+                try old.open(oldReader)
             }
         case (.node, .entry(let entry)):
             guard b.key.lexicographicallyPrecedes(a.key) else {
-                try old.open(reader)
-                return true
+                try old.open(oldReader)
+                return nil
             }
             new.drop()
-            return try body(nil, entry)
+            return (nil, entry)
         case (.entry(let entry), .node):
             guard a.key.lexicographicallyPrecedes(b.key) else {
-                try new.open(reader)
-                return true
+                try new.open(newReader)
+                return nil
             }
             old.drop()
-            return try body(entry, nil)
-        case (.entry(let x), .entry(let y)):
-            if a.key == b.key {
-                old.drop()
-                new.drop()
-                return x == y ? true : try body(x, y)
-            }
-            if a.key.lexicographicallyPrecedes(b.key) {
-                old.drop()
-                return try body(x, nil)
-            }
-            new.drop()
-            return try body(nil, y)
+            return (entry, nil)
+        case (.entry(let x), .entry(let y)): return compare(x, a.key, y, b.key)
         }
-        return true
+        return nil
+    }
+
+    private mutating func compare(
+        _ x: Schema.Entry, _ xKey: [UInt8], _ y: Schema.Entry, _ yKey: [UInt8]
+    ) -> Pair? {
+        if xKey == yKey {
+            old.drop()
+            new.drop()
+            return x == y ? nil : (x, y)
+        }
+        if xKey.lexicographicallyPrecedes(yKey) {
+            old.drop()
+            return (x, nil)
+        }
+        new.drop()
+        return (nil, y)
     }
 }

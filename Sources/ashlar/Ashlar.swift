@@ -26,10 +26,10 @@ struct Ashlar: ParsableCommand {
         subcommands: [
             MakeCommand.self, MountCommand.self, UnmountCommand.self, CheckCommand.self,
             ListCommand.self, PrintCommand.self, StatisticsCommand.self, UsageCommand.self,
-            DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, ReclaimCommand.self,
-            QueryCommand.self, FindDuplicatesCommand.self, FindLargestCommand.self,
-            FindNewestCommand.self, FindOldestCommand.self, RetentionCommand.self,
-            MountHelperCommand.self,
+            DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, DifferenceCommand.self,
+            RetentionCommand.self, ReclaimCommand.self, QueryCommand.self,
+            FindDuplicatesCommand.self, FindLargestCommand.self, FindNewestCommand.self,
+            FindOldestCommand.self, MountHelperCommand.self,
         ])
 }
 

@@ -151,6 +151,47 @@ final class SnapshotTests: EndToEndTestCase {
         XCTAssertEqual(try names(place), ["s0", "s2", "s3", "s5", "s6", "s7"])
     }
 
+    func testDifferences() throws {
+        let (place, _) = try makeFilled()
+        _ = try snapshot(["create", place.store, "one"])
+        func diff(_ words: [String], code: Int32) throws -> [String] {
+            let result = try ashlar(["diff"] + words)
+            XCTAssertEqual(result.code, code, "\(words): \(result.errors)")
+            return result.text.split(separator: "\n").map(String.init)
+        }
+        let one = place.store + "@one"
+        XCTAssertEqual(try diff([one, place.store], code: 0), [])
+        // The same size and the same time: only the key tells.
+        let changed = place.path("tree/d2/2")
+        try mustRun(["cp", "-p", changed, place.path("old")])
+        var bytes = try System.readFile(changed)
+        bytes[bytes.count / 2] ^= 1
+        try System.writeFile(changed, bytes)
+        try mustRun(["touch", "-r", place.path("old"), changed])
+        try mustRun(["rm", place.path("old")])
+        XCTAssertEqual(try diff([one, place.store], code: 1), ["M /tree/d2/2 (content)"])
+        XCTAssertEqual(try diff(["--attributes", one, place.store], code: 0), [])
+        XCTAssertEqual(try diff(["--quick", one, place.store], code: 1), [])
+        _ = try snapshot(["create", place.store, "two"])
+        try mustRun(["rm", "-r", place.path("tree/d3")])
+        try System.writeFile(place.path("tree/new"), [1])
+        try System.check(chmod(place.path("tree/d1/linked"), 0o600))
+        _ = try snapshot(["create", place.store, "three"])
+        let found = try diff([place.store + "@two", place.store + "@three"], code: 1)
+        XCTAssertEqual(found.filter { $0.hasPrefix("D /tree/d3") }.count, 11)
+        XCTAssertEqual(
+            found.filter { !$0.hasPrefix("D /tree/d3") },
+            ["M /tree/d0/0 (permissions)", "M /tree/d1/linked (permissions)", "A /tree/new"])
+        let lines = try diff(["--json", place.store + "@three", one], code: 1)
+        for line in lines {
+            XCTAssertNotNil(try JSONSerialization.jsonObject(with: Data(line.utf8)))
+        }
+        XCTAssertEqual(lines.count, found.count + 1)
+        XCTAssertEqual(try diff([place.store + "@nope", one], code: 2), [])
+        try place.unmount()
+        XCTAssertEqual(try diff([place.store + "@two", place.store + "@two"], code: 0), [])
+    }
+
     func testGoingBackAndCloning() throws {
         let (place, reference) = try makeFilled()
         _ = try snapshot(["create", place.store, "one"])

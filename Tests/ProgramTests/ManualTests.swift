@@ -72,6 +72,7 @@ final class ManualTests: DirectoryTestCase {
                 SnapshotListCommand.helpMessage(), SnapshotShowCommand.helpMessage(),
                 SnapshotRenameCommand.helpMessage(), SnapshotDescribeCommand.helpMessage(),
                 SnapshotVerifyCommand.helpMessage(), SnapshotDeleteCommand.helpMessage(),
+                DifferenceCommand.helpMessage(),
                 SnapshotRollbackCommand.helpMessage(), SnapshotCloneCommand.helpMessage(),
             ])
     }

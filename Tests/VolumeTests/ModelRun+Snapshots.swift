@@ -8,7 +8,8 @@ import XCTest
 
 extension ModelRun {
     func snapshotStep() throws {
-        switch random.below(12) {
+        switch random.below(14) {
+        case 12, 13: try compareDifferences()
         case 10, 11: try rollBack()
         case 0..<4: try makeSnapshot()
         case 4..<7: try deleteSnapshot()
@@ -35,7 +36,7 @@ extension ModelRun {
     }
 
     /// Everything is durable now.
-    private func noteState() {
+    func noteState() {
         durable = model
         durableSequence = open.sequence
         durableSnapshots = snapshots

@@ -163,6 +163,10 @@ final class ServedStore: MountableStore {
                 try ServedStore.commit(live)
                 return .object([:])
             },
+            "checkpoint": { _ throws(ControlError) in
+                try ServedStore.commit(live, withCheckpoint: true)
+                return .object([:])
+            },
             "statistics": { _ throws(ControlError) in
                 try ServedStore.commit(live)
                 do {
@@ -183,10 +187,12 @@ final class ServedStore: MountableStore {
         ]) { own, _ in own }
     }
 
-    private static func commit(_ live: LiveStore) throws(ControlError) {
+    private static func commit(
+        _ live: LiveStore, withCheckpoint: Bool = false
+    ) throws(ControlError) {
         guard !live.store.isReadOnly else { return }
         do throws(FileError) {
-            try live.commit()
+            if withCheckpoint { try live.checkpoint() } else { try live.commit() }
         } catch {
             throw .refused(code: "system", message: "the commit failed: \(error)")
         }
