@@ -121,12 +121,8 @@ final class Checker {
             guard case .record(let pack, _) = finding.place else { return false }
             return log.condemned.contains(pack)
         }
-        // A pack behind it was begun: it had been sealed.
         if finding.kind == .packTrailer, case .range(let pack, _) = finding.place {
-            return log.condemned.contains(pack)
-                || !log.durableEnds.keys.contains {
-                    $0.writer == pack.writer && $0.sequence > pack.sequence
-                }
+            return log.condemned.contains(pack) || !isProvenSealed(pack)
         }
         // Without a state nothing says where the tail begins.
         if log.checkpoint == nil { return false }
@@ -140,6 +136,26 @@ final class Checker {
                 || finding.kind == .packHeaderDamaged && log.isTail(pack, 0)
         default: false
         }
+    }
+
+    /// Whether a pack had its trailer once. A full pack is sealed while the commit behind its last record
+    /// is being made durable, that commit's own record being written already; so the one after it
+    /// proves that it was. A pack that is not full is sealed when the store is closed, or opened after an
+    /// unclean end.
+    private func isProvenSealed(_ pack: PackID) -> Bool {
+        guard let newest = log.newest else { return false }
+        let role = inventory.pack(pack)?.role
+        let later = log.durableEnds.keys.filter {
+            $0.writer == pack.writer && $0.sequence > pack.sequence
+                && inventory.pack($0)?.role == role
+        }.count
+        // Copies are only sealed by checkpoints.
+        if role == .copies { return later > (newest.isCheckpoint ? 1 : 0) }
+        guard later > 0 else { return false }
+        guard let before = inventory.commits.last(where: { $0.hash == newest.previous }) else {
+            return true
+        }
+        return pack.writer != before.pack.writer || pack.sequence < before.pack.sequence
     }
 
     // MARK: chunks that cannot be read
