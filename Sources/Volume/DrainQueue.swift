@@ -5,7 +5,9 @@ import Platform
 /// Bounds the bytes that the files of a store have buffered, by folding files on workers: those that
 /// began to be written first go first.
 ///
-/// Any thread. The lock is held for bookkeeping only.
+/// Any thread. The lock is held for bookkeeping only. Nothing is let go of under it: a file that ended
+/// takes its buffered bytes out of the account when its last reference goes, which may be the one
+/// here.
 final class DrainQueue: Sendable {
     private struct Waiting {
         var volume: Volume
@@ -15,7 +17,8 @@ final class DrainQueue: Sendable {
 
     private struct State {
         var bufferedBytes = 0
-        var waiting: [Waiting] = []
+        /// Those before `head` have been taken out, and are nil.
+        var waiting: [Waiting?] = []
         var head = 0
         /// Jobs handed to the workers and not ended.
         var running = 0
@@ -24,14 +27,13 @@ final class DrainQueue: Sendable {
 
         mutating func next() -> Waiting? {
             guard head < waiting.count else { return nil }
-            defer {
-                head += 1
-                if head > 1024, head * 2 > waiting.count {
-                    waiting.removeFirst(head)
-                    head = 0
-                }
+            let taken = waiting[head].take()
+            head += 1
+            if head > 1024, head * 2 > waiting.count {
+                waiting.removeFirst(head)
+                head = 0
             }
-            return waiting[head]
+            return taken
         }
     }
 
@@ -96,11 +98,11 @@ final class DrainQueue: Sendable {
             // Counted as a job, so that nobody takes the queue for empty.
             state.running += 1
             defer { (state.waiting, state.head) = ([], 0) }
-            return Array(state.waiting[state.head...])
+            return state.waiting[state.head...].compactMap { $0 }
         }
         let left = waiting.filter { $0.content.staysQueued() }
         state.withLock { state in
-            state.waiting = left + state.waiting[state.head...]
+            state.waiting = left as [Waiting?] + state.waiting[state.head...]
             state.head = 0
             state.running -= 1
         }

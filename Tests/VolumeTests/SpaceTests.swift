@@ -11,6 +11,44 @@ import XCTest
 @testable import Volume
 
 final class SpaceTests: XCTestCase {
+    /// A file that was taken to be folded, could not be stored, and is removed: its last reference is
+    /// the queue's, which must not be let go of under the queue's lock.
+    func testAFileThatFindsNoRoomCanBeRemoved() throws {
+        var random = SeededGenerator(seed: 1)
+        let base = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(base, index)
+        let plan = FaultPlan<BackendOperation>()
+        let open = try OpenStore(FaultInjectingBackend(base, plan: plan), index)
+        let name = Array("file".utf8)
+        let inode = try open.volume.makeFile(name, in: 1).inode
+        plan.add(Fault([.write], isLasting: true, error: .noSpace))
+        var refusal: FileError?
+        for number in 0..<100 where refusal == nil {
+            do throws(FileError) {
+                try open.volume.put(
+                    random.bytes(64 << 10), into: inode, at: UInt64(number) << 16)
+            } catch {
+                refusal = error
+            }
+        }
+        XCTAssertEqual(refusal, .noSpace)
+        try open.volume.removeFile(name, in: 1)
+        open.volume.forget(inode, count: 1)
+        plan.clear()
+        // On a thread of its own: a commit that never ends must not take the tests with it.
+        let isDone = DispatchSemaphore(value: 0)
+        Thread {
+            try? open.live.commit()
+            isDone.signal()
+        }.start()
+        guard isDone.wait(timeout: .now() + 60) == .success else {
+            return XCTFail("the commit hangs")
+        }
+        try open.live.close()
+        XCTAssertEqual(try complaints(base, index), [])
+    }
+
     func testFullMediumKeepsWhatWasAcknowledged() throws {
         let seed = printedSeed()
         var random = SeededGenerator(seed: seed)
