@@ -77,6 +77,43 @@ public final class MemoryBackend: Backend {
         return MemoryBackend(state: after, isReadOnly: false)
     }
 
+    // MARK: directories one by one
+
+    /// Makes the names in one folder durable, as fsync of a directory does.
+    func synchronizeNames(in folder: String) {
+        state.withLock { $0.synchronizeNames(in: folder) }
+    }
+
+    /// As `crash()`, but that of each folder named in `counts` so many pending changes are kept, and
+    /// that everything in `folders`, whose own names are lost, is gone.
+    func crash(
+        namesKept counts: [String: Int], withoutFolders folders: Set<String>
+    ) -> MemoryBackend {
+        let after = state.withLock { state in
+            let kept = state.pendingNames(counts)
+            return state.afterCut(
+                withoutFolders: folders, keepingNames: { kept.contains($0) },
+                cut: { $0.cut { _ in false } })
+        }
+        return MemoryBackend(state: after, isReadOnly: false)
+    }
+
+    /// As `crash(using:)`, but that the folders keep their names independently.
+    func crash(
+        withoutFolders folders: Set<String>, using generator: inout some RandomNumberGenerator
+    ) -> MemoryBackend {
+        let frozen = state.withLock { $0 }
+        var counts: [String: Int] = [:]
+        for (folder, count) in frozen.pendingCounts.sorted(by: { $0.key < $1.key }) {
+            counts[folder] = Int.random(in: 0...count, using: &generator)
+        }
+        let kept = frozen.pendingNames(counts)
+        let after = frozen.afterCut(
+            withoutFolders: folders, keepingNames: { kept.contains($0) },
+            cut: { $0.cut(using: &generator) })
+        return MemoryBackend(state: after, isReadOnly: false)
+    }
+
     // MARK: Backend
 
     public func createFile(_ name: String) throws(BackendError) -> any BackendFile {

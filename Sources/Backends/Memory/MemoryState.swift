@@ -71,6 +71,32 @@ struct MemoryState {
         collect()
     }
 
+    mutating func synchronizeNames(in folder: String) {
+        for change in pendingNames where BackendName.folder(of: change.name) == folder {
+            durableNames[change.name] = change.inode
+        }
+        pendingNames.removeAll { BackendName.folder(of: $0.name) == folder }
+        collect()
+    }
+
+    /// How many changes of names are pending in each folder.
+    var pendingCounts: [String: Int] {
+        pendingNames.reduce(into: [:]) { $0[BackendName.folder(of: $1.name), default: 0] += 1 }
+    }
+
+    /// The sequence numbers of the first pending changes of each folder, so many as `counts` says.
+    func pendingNames(_ counts: [String: Int]) -> Set<UInt64> {
+        var left = counts
+        var kept: Set<UInt64> = []
+        for change in pendingNames {
+            let folder = BackendName.folder(of: change.name)
+            guard let count = left[folder], count > 0 else { continue }
+            left[folder] = count - 1
+            kept.insert(change.sequence)
+        }
+        return kept
+    }
+
     /// Changes the live name only.
     private mutating func set(_ name: String, to inode: UInt64?) {
         let old = names[name]
@@ -138,13 +164,22 @@ struct MemoryState {
     }
 
     /// The state after a power cut: the pending names that `isKept` chooses, and of every inode what
-    /// `cut` leaves. Nothing is open, and everything is durable.
+    /// `cut` leaves. Nothing is open, and everything is durable. Names in `folders`, or below them, are
+    /// not kept.
     func afterCut(
-        keepingNames isKept: (UInt64) -> Bool, cut: (MemoryInode) -> MemoryInode
+        withoutFolders folders: Set<String> = [], keepingNames isKept: (UInt64) -> Bool,
+        cut: (MemoryInode) -> MemoryInode
     ) -> MemoryState {
         var kept = durableNames
         for change in pendingNames where isKept(change.sequence) {
             kept[change.name] = change.inode
+        }
+        if !folders.isEmpty {
+            kept = kept.filter { name, _ in
+                BackendName.path(to: BackendName.folder(of: name)).allSatisfy {
+                    !folders.contains($0)
+                }
+            }
         }
         var state = MemoryState(pagesMax: pagesMax)
         state.nextInode = nextInode
