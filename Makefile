@@ -7,13 +7,16 @@
 #   make lint     check the formatting of all Swift sources
 #   make install  deps, build, and install programs, helper links, manual pages and completions
 #   make uninstall  remove what `make install` with the same variables has installed
+#   make crash    kill the daemon under load, ROUNDS times (1000): docs/RELIABILITY.md
+#   make powercut  cut the power of ext4 and xfs below a store, ROUNDS times each (200)
 #   make clean    remove what was built
 #
 # Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
 # in HELPERS (/sbin) alone; DESTDIR is put before both, for packages.
 #
 # Variables: JOBS (compiler processes), SCRATCH (where is built), SWIFT (the toolchain's driver),
-# and ASHLAR_SEED in the environment repeats the randomised tests of an earlier run.
+# ROUNDS (of crash tests), and ASHLAR_SEED in the environment repeats the randomised tests of an
+# earlier run.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -26,7 +29,7 @@ SCRATCH ?= .build
 SWIFT ?= $(firstword $(shell command -v swift 2>/dev/null) /opt/swift/usr/bin/swift)
 
 DEBIAN_PACKAGES := libfuse3-dev fuse3 libzstd-dev libssl-dev librocksdb-dev libxxhash-dev \
-	pkg-config acl attr rsync g++
+	pkg-config acl attr rsync g++ xfsprogs eatmydata
 
 PREFIX ?= /usr/local
 HELPERS ?= /sbin
@@ -48,7 +51,8 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: deps build demo test test-scripts lint clean install install-files uninstall
+.PHONY: deps build build-tests demo test test-scripts crash powercut lint clean install \
+	install-files uninstall
 
 deps:
 	@packaging/install-packages $(DEBIAN_PACKAGES)
@@ -85,13 +89,24 @@ uninstall:
 	for name in $(ALIASES) fsck.ashlar; do rm -f $(helperdir)/$$name; done
 	for page in $(MANUALS); do rm -f $(mandir)/man$${page##*.}/$${page##*/}; done
 
-test: deps test-scripts
+build-tests: deps
 	$(SWIFT) build --build-tests -j $(JOBS) --scratch-path $(SCRATCH)
+
+test: build-tests test-scripts
 	@packaging/run-tests $(SWIFT) $(SCRATCH)
+
+# Some suites alone, for as long as it takes.
+SUITE = $(SWIFT) test --skip-build --scratch-path $(SCRATCH) --filter
+
+crash: build-tests
+	ASHLAR_ROUNDS=$(or $(ROUNDS),1000) $(SUITE) '^DurabilityTests\.KillTests/'
 
 # What counts the tests is itself tested, with logs made up for the purpose.
 test-scripts:
 	@packaging/run-tests-check
+
+powercut: build-tests
+	ASHLAR_ROUNDS=$(or $(ROUNDS),200) $(SUITE) '^DurabilityTests\.PowerCutTests/'
 
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests fsck examples

@@ -87,7 +87,7 @@ let package = Package(
         layer("Hashing", ["COpenSSL", "DiskFormat"]),
         layer("Compression", ["CZstd", "DiskFormat"]),
         layer("SuperChunks", ["DiskFormat", "Platform"]),
-        layer("Packs", ["DiskFormat", "Backends"]),
+        layer("Packs", ["DiskFormat", "Backends", "Platform"]),
         layer("Trees", ["DiskFormat"]),
         layer("WriteBuffers", []),
         // L4: composition
@@ -204,6 +204,7 @@ let package = Package(
         suite("EndToEndSupport", ["ashlar", "fsck", "Backends", "CLinux"]),
         suite("PosixTests", ["EndToEndSupport", "CLinux"]),
         suite("EndToEndTests", ["EndToEndSupport", "Backends", "CLinux", "Platform"]),
+        suite("DurabilityTests", ["EndToEndSupport", "CLinux", "Control", "Platform"]),
         suite(
             "RepairTests",
             [

@@ -1,6 +1,7 @@
 /// Ends a pack: table and trailer, with a synchronisation before, between and behind them.
 import Backends
 import DiskFormat
+import Platform
 
 extension PackWriter {
     /// Writes the table and the trailer and makes all durable; returns the sealed pack's bytes.
@@ -23,11 +24,13 @@ extension PackWriter {
             try writeTable(&state)
         }
         try synchronize()
+        CrashPoint.tableWritten.pass()
         try state.withLock { (state) throws(PackError) in
             try checkOpen(state)
             try writeTrailer(&state, tableOffset: tableOffset)
             state.isSealed = true
         }
+        CrashPoint.trailerWritten.pass()
         try synchronize()
         return position
     }

@@ -10,6 +10,7 @@
 /// appended while earlier ones are being made durable.
 import Backends
 import DiskFormat
+import Platform
 import Synchronization
 
 /// The writer of one new pack. See the file's head for what it lays down.
@@ -74,6 +75,7 @@ public final class PackWriter: Sendable {
                 try header.encoded().borrowing { (bytes) throws(BackendError) in
                     try file.write([bytes], at: 0)
                 }
+                CrashPoint.packBegun.pass()
                 return PackWriter(
                     header: header, backend: backend, file: file, isPreallocated: isPreallocated,
                     state: State())

@@ -59,14 +59,23 @@ extension ChunkStore {
     ) throws(StoreError) -> CommitReceipt {
         try layDownEverything()
         try checkNothingStuck(draft)
-        if draft.isCheckpoint { try copyMetadata() }
+        CrashPoint.chunksLaid.pass()
+        if draft.isCheckpoint {
+            try copyMetadata()
+            CrashPoint.metadataCopied.pass()
+        }
         let commit = try makeCommit(draft, condemned, committing)
         let appended = try appending.withLock { (appending) throws(StoreError) in
             try append(commit, isCheckpoint: draft.isCheckpoint, &appending)
         }
+        CrashPoint.commitAppended.pass()
         do throws(StoreError) {
             committing.sealed += try makeDurable(appended)
+            CrashPoint.commitDurable.pass()
+            if !condemned.chunks.isEmpty { CrashPoint.chunksCondemned.pass() }
+            if !condemned.packs.isEmpty { CrashPoint.packsCondemned.pass() }
             try tellIndex(appended, &committing)
+            CrashPoint.commitIndexed.pass()
             if draft.isCheckpoint { try deleteCondemned(&committing) }
         } catch {
             // The record is in the pack, durable or not: no error from here on leaves things as they
@@ -245,9 +254,11 @@ extension ChunkStore {
         var sealed: [PackID] = []
         for writer in appended.retired {
             if try seal(writer) { sealed.append(writer.id) }
+            CrashPoint.packSealed.pass()
         }
         try synchronize(appended.writer, upTo: appended.position.end)
         if let copies = appended.copies {
+            CrashPoint.checkpointHalfDurable.pass()
             try synchronize(copies, upTo: appended.commit.spans.end(of: copies.id))
         }
         return sealed

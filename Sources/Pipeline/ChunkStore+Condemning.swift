@@ -10,6 +10,7 @@ import ChunkIndex
 import DiskFormat
 import Metadata
 import Packs
+import Platform
 import SuperChunks
 
 /// What a checkpoint gives up.
@@ -121,12 +122,14 @@ extension ChunkStore {
         }
         let packs = try index.packs().filter(\.record.isCondemned)
         guard !packs.isEmpty else { return }
+        CrashPoint.condemnedIndexed.pass()
         for (number, pack) in packs where !committing.deleted.contains(number) {
             do throws(BackendError) {
                 try backend.removeFile(pack.id.fileName)
             } catch {
                 guard case .noSuchFile = error else { throw .backend(error) }
             }
+            CrashPoint.packRemoved.pass()
             shelf.remove(number)
             reader.frames.remove(pack: number)
             committing.deleted.append(number)

@@ -15,6 +15,7 @@ import ChunkIndex
 import DiskFormat
 import Metadata
 import Packs
+import Platform
 import SuperChunks
 
 /// How much of a pack is of use.
@@ -127,6 +128,7 @@ extension ChunkStore {
         if givesUpUnreadable { vacating.givenUp = Set(result.unreadable) }
         let done = vacating
         laying.withLock { $0.vacating = done }
+        CrashPoint.packsVacated.pass()
         return result
     }
 
@@ -213,6 +215,7 @@ extension ChunkStore {
             return
         }
         try relay(name, bytes, domain: record.domain)
+        CrashPoint.chunkMoved.pass()
         vacating.relaid.insert(name)
         result.movedChunks += 1
         result.movedBytes += UInt64(bytes.count)

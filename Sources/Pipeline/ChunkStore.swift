@@ -232,6 +232,7 @@ public final class ChunkStore: NodeStore, Sendable {
         }
         var sealed: [PackID] = []
         for writer in writers where try seal(writer) { sealed.append(writer.id) }
+        CrashPoint.packsClosed.pass()
         try committing.withLock { (committing) throws(StoreError) in
             // Nothing was ever committed: there is no index to be marked.
             guard committing.state.sequence > 0 else { return }
@@ -253,6 +254,7 @@ public final class ChunkStore: NodeStore, Sendable {
             }
             batch.put(StateRecord.key, committing.state.encoded())
             try index.apply(batch)
+            CrashPoint.endNoted.pass()
         }
     }
 

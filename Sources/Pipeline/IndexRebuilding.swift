@@ -19,6 +19,7 @@ import DiskFormat
 import Metadata
 import NamespaceIndex
 import Packs
+import Platform
 import SuperChunks
 
 /// One rebuild. One thread.
@@ -80,6 +81,7 @@ struct IndexRebuilding {
             try walk.take(section, number: UInt32(position) + 1)
         }
         try walk.finish()
+        CrashPoint.indexWalked.pass()
         if walk.losses > 0 {
             lossReason = "\(walk.losses) nodes of directories or recipes cannot be read"
         }
@@ -99,6 +101,7 @@ struct IndexRebuilding {
         var batch = MetadataBatch()
         batch.put(StateRecord.key, state.encoded())
         try index.apply(batch)
+        CrashPoint.indexRebuilt.pass()
         try index.makeDurable()
         tell?(.rebuilt(chunks: state.totals.chunks))
         return (state, end)

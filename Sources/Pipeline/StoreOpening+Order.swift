@@ -5,6 +5,7 @@ import ChunkIndex
 import DiskFormat
 import Metadata
 import Packs
+import Platform
 
 extension StoreOpening {
     /// Puts the packs in order, and notes in the index that they are. Only for a store that may be
@@ -25,6 +26,7 @@ extension StoreOpening {
         batch.put(StateRecord.key, parts.state.encoded())
         try parts.index.apply(batch)
         try parts.index.makeDurable()
+        CrashPoint.packsOrdered.pass()
         try removeLeftovers(known.map(\.record), parts.state)
         try removeCondemned(known, &parts)
         try synchronizeNames()
@@ -62,6 +64,7 @@ extension StoreOpening {
                 pack.id, in: packs.backend, expecting: StoreIdentity(packs.parameters),
                 validEnd: end)
             packs.refresh(pack.id)
+            CrashPoint.tailCut.pass()
             tell(.sealedTornPack(pack.id, at: end))
         } catch {
             if case .sealed = error { return }
@@ -88,6 +91,7 @@ extension StoreOpening {
                 if isOfUse { continue }
             }
             try remove(id)
+            CrashPoint.leftoverRemoved.pass()
             tell(.removedTornPack(id))
         }
     }

@@ -229,7 +229,9 @@ struct StoreOpening {
         if readOnlyReason != nil { return MemoryMetadataStore() }
         do throws(MetadataError) {
             try old.close(flushing: false)
-            return try provider.create(memoryBytes: options.indexBytes)
+            let fresh = try provider.create(memoryBytes: options.indexBytes)
+            CrashPoint.indexEmptied.pass()
+            return fresh
         } catch {
             throw .index(error)
         }
@@ -312,6 +314,7 @@ struct Replay {
                 }
                 let batch = try applier.apply(applied) { $0.isBuilding = isBuilding }
                 try index.apply(batch)
+                CrashPoint.commitReplayed.pass()
                 state = applier.state
                 contents = IndexContents(
                     volumes: applier.volumes, snapshots: applier.snapshots)

@@ -160,8 +160,7 @@ public final class LiveStore: Sendable {
     /// what was received is made durable.
     public func release(_ volume: Volume) throws(FileError) {
         volume.setNotifier(nil)
-        guard !volume.isReadOnly else { return }
-        volume.forgetKernel()
+        if !volume.isReadOnly { volume.forgetKernel() }
         try commit()
     }
 
@@ -177,8 +176,15 @@ public final class LiveStore: Sendable {
 
     /// One commit of all volumes; on the committer's terms: never two at a time.
     private func performCommit(withCheckpoint: Bool) throws(FileError) {
+        if store.isReadOnly { return try refuseUnsaved() }
         try commitVolumes(foldsAll: false)
         if withCheckpoint || isCheckpointDue { try checkpointVolumes() }
+    }
+
+    /// After a failure for good, what was received and not committed will never be durable: whoever
+    /// asks for that is told so, each time. Where nothing is missing there is nothing to be told.
+    private func refuseUnsaved() throws(FileError) {
+        if open.withLock({ $0 }).contains(where: \.hasUnsaved) { throw .io }
     }
 
     private func commitVolumes(foldsAll: Bool) throws(FileError) {
@@ -192,9 +198,11 @@ public final class LiveStore: Sendable {
                 volume.settleEmpty(cut)
                 continue
             }
+            CrashPoint.volumesCut.pass()
             sections.append((volume, cut, volume.section(of: cut, foldsAll: foldsAll)))
         }
         guard !sections.isEmpty else { return }
+        CrashPoint.contentsCaptured.pass()
         if let failure = sections.lazy.compactMap(\.section.failure).first {
             for (volume, cut, section) in sections { volume.reinstate(cut, section) }
             throw failure
@@ -231,6 +239,7 @@ public final class LiveStore: Sendable {
         let volumes = open.withLock { $0 }
         for volume in volumes { try volume.touchPieced() }
         try commitVolumes(foldsAll: true)
+        CrashPoint.contentsFolded.pass()
         var draft = CommitDraft(volumes: [], time: Volume.now())
         var taken: [(volume: Volume, checkpoint: VolumeCheckpoint)] = []
         var counts: [ChunkName: Int64] = [:]
@@ -250,6 +259,7 @@ public final class LiveStore: Sendable {
             isForced || !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0
         try amend(&draft)
         guard draft.isCheckpoint || !draft.snapshots.isEmpty else { return }
+        CrashPoint.treesWritten.pass()
         draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
             .map { CountChange(name: $0.key, change: $0.value) }
         do throws(StoreError) {
@@ -385,6 +395,8 @@ public final class LiveStore: Sendable {
             } catch {
                 failure = error
             }
+        } else if !options.isReadOnly {
+            do throws(FileError) { try refuseUnsaved() } catch { failure = error }
         }
         committer.setWork(nil)
         drains.shutdown()

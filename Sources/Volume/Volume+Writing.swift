@@ -349,14 +349,12 @@ extension Volume {
     // MARK: durability
 
     public func synchronize(_ inode: InodeNumber, dataOnly: Bool) throws(FileError) {
-        if isReadOnly { return }
         try committer.commit()
         let content = namespace.withLock { $0.nodes[inode]?.content }
         if let failure = content?.state.withLock({ $0.failure }) { throw failure }
     }
 
     public func synchronizeAll() throws(FileError) {
-        if isReadOnly { return }
         try committer.commit()
     }
 }

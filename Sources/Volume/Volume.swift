@@ -99,6 +99,13 @@ public final class Volume: FilesystemOperations, Sendable {
         self.notifier.withLock { $0 = notifier }
     }
 
+    /// Whether something was received that no commit holds.
+    var hasUnsaved: Bool {
+        namespace.withLock {
+            !$0.dirtyNodes.isEmpty || !$0.dirtyNames.isEmpty || !$0.gone.isEmpty
+        }
+    }
+
     /// Refuses where nothing may be changed.
     func checkWritable() throws(FileError) {
         if isReadOnly { throw .readOnly }

@@ -21,7 +21,7 @@ import XCTest
 /// A test with a folder of its own, in which stores are made and mounted.
 open class EndToEndTestCase: XCTestCase {
     /// After so long daemons of the test are killed.
-    private static let secondsMax = (Machine.isLong ? 3600 : 240) + Machine.modelSeconds
+    open class var secondsMax: Double { (Machine.isLong ? 3600 : 240) + Machine.modelSeconds }
 
     public private(set) var folder = ""
     private var watchdog: DispatchWorkItem?

@@ -12,6 +12,11 @@ public enum Machine {
         ProcessInfo.processInfo.environment["ASHLAR_MODEL_SECONDS"].flatMap { Double($0) } ?? 0
     }
 
+    /// Rounds of crash tests: `ASHLAR_ROUNDS`, or as many as there is time for otherwise.
+    public static func rounds(_ usual: Int) -> Int {
+        ProcessInfo.processInfo.environment["ASHLAR_ROUNDS"].flatMap { Int($0) } ?? usual
+    }
+
     /// Skips the test where nothing can be mounted.
     public static func requireMounts() throws {
         guard access("/dev/fuse", R_OK | W_OK) == 0 else {

@@ -163,8 +163,12 @@ final class ServedStore: MountableStore {
                 try ServedStore.commit(live)
                 return .object([:])
             },
+            "synchronize": { _ throws(ControlError) in
+                try ServedStore.mustCommit(live)
+                return .object([:])
+            },
             "checkpoint": { _ throws(ControlError) in
-                try ServedStore.commit(live, withCheckpoint: true)
+                try ServedStore.mustCommit(live, withCheckpoint: true)
                 return .object([:])
             },
             "statistics": { _ throws(ControlError) in
@@ -187,10 +191,16 @@ final class ServedStore: MountableStore {
         ]) { own, _ in own }
     }
 
-    private static func commit(
+    /// Before something is looked at: of a store that has failed what is durable.
+    private static func commit(_ live: LiveStore) throws(ControlError) {
+        guard !live.store.isReadOnly else { return }
+        try mustCommit(live)
+    }
+
+    /// For whoever asks that everything be durable.
+    private static func mustCommit(
         _ live: LiveStore, withCheckpoint: Bool = false
     ) throws(ControlError) {
-        guard !live.store.isReadOnly else { return }
         do throws(FileError) {
             if withCheckpoint { try live.checkpoint() } else { try live.commit() }
         } catch {

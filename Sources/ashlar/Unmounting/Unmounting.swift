@@ -134,7 +134,7 @@ struct Unmounting {
             let answer = try client.call(
                 "settle", ["mountpoint": .text(volume.mountpoint)], silenceNanoseconds: nil)
             guard answer["gone"]?.flag ?? false else {
-                _ = try client.call("commit", silenceNanoseconds: nil)
+                _ = try client.call("synchronize", silenceNanoseconds: nil)
                 output.note("\(volume.mountpoint) is still in use somewhere; its data is durable")
                 return true
             }
