@@ -31,10 +31,13 @@ final class PermissionTests: PosixTestCase {
         for ground in grounds {
             for identity in Self.identities {
                 for call in calls {
-                    let box = try makeBox(on: ground)
+                    let isFolder = name == "dir"
+                    let box = try makeBox(on: ground, foldersOnly: isFolder)
                     try prepare(box)
                     for bits in 0..<8 {
-                        let target = call.succeedsOnce ? try makeBox(on: ground) : box
+                        let target =
+                            call.succeedsOnce
+                            ? try makeBox(on: ground, foldersOnly: isFolder) : box
                         if call.succeedsOnce { try prepare(target) }
                         try target.give(name, to: .owner, mode: Self.mode(bits, for: identity))
                         let expected = call.expected(identity, bits)
@@ -260,7 +263,7 @@ final class PermissionTests: PosixTestCase {
                 for caller in people {
                     for directory in people where directory != .member {
                         for entry in people {
-                            let box = try makeBox(on: ground)
+                            let box = try makeBox(on: ground, foldersOnly: true)
                             for (name, owner) in [
                                 ("empty", directory), ("empty/file", entry),
                                 ("empty/folder", entry),

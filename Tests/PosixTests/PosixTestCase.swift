@@ -71,9 +71,10 @@ class PosixTestCase: EndToEndTestCase {
     }
 
     /// A new box.
-    func makeBox(on ground: Ground) throws -> Box {
+    func makeBox(on ground: Ground, foldersOnly: Bool = false) throws -> Box {
         boxNumber += 1
-        return try Box(ground: ground, path: "\(ground.top)/box-\(boxNumber)")
+        return try Box(
+            ground: ground, path: "\(ground.top)/box-\(boxNumber)", foldersOnly: foldersOnly)
     }
 
     /// Runs a case on each ground, in a new box each time.
