@@ -135,6 +135,37 @@ final class VolumesTests: EndToEndTestCase {
         try main.mustBeClean()
     }
 
+    /// Commands that look take a mountpoint for the store, and for the volume that is mounted there.
+    func testMountpointsStandForStores() throws {
+        let main = try makeVolumes()
+        let two = try other(main, "two")
+        try main.mount()
+        try two.mount("volume=two")
+        try System.writeFile(main.path("of main"), [1])
+        try System.writeFile(two.path("of two"), [2, 2])
+        XCTAssertEqual(try ashlar(["ls", main.mountpoint]).text, "of main\n")
+        XCTAssertEqual(try ashlar(["ls", two.mountpoint]).text, "of two\n")
+        XCTAssertEqual(
+            try ashlar(["ls", "--volume", "main", two.mountpoint]).text, "of main\n")
+        XCTAssertEqual(try ashlar(["cat", two.mountpoint, "of two"]).output, [2, 2])
+        XCTAssertEqual(
+            try ashlar(["query", two.mountpoint, "--min-size", "2"]).text, "/of two\n")
+        let usage = try ashlar(["du", "--json", two.mountpoint]).json()
+        XCTAssertEqual(usage["logical_bytes"] as? Int, 2)
+        let stats = try ashlar(["stats", "--json", two.mountpoint]).json()
+        XCTAssertEqual(stats["logical_bytes"] as? Int, 3)
+        XCTAssertEqual(
+            try ashlar(["snapshot", "create", "--volume", "two", main.store, "one"]).code, 0)
+        try System.check(unlink(two.path("of two")))
+        XCTAssertEqual(try ashlar(["ls", two.mountpoint + "@one"]).text, "of two\n")
+        XCTAssertEqual(try ashlar(["ls", two.mountpoint]).text, "")
+        let past = try other(main, "past")
+        try past.mount("volume=two,snapshot=one")
+        XCTAssertEqual(try ashlar(["ls", past.mountpoint]).text, "of two\n")
+        XCTAssertEqual(
+            try ashlar(["umount", past.mountpoint, two.mountpoint, main.mountpoint]).code, 0)
+    }
+
     /// Mounts of one store that come and go at the same time leave no daemon and no mount behind.
     func testMountsThatComeAndGoTogether() throws {
         let main = try makeVolumes()

@@ -11,14 +11,15 @@ struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls", abstract: "List a directory of a volume.")
 
-    @Argument(help: "The store, or STORE@SNAPSHOT.")
+    @Argument(help: "The store or a mountpoint, or either with @SNAPSHOT.")
     var store: String
 
     @Argument(help: "A path in the volume.")
     var path = "/"
 
-    @Option(help: ArgumentHelp("The volume.", valueName: "name"))
-    var volume = "main"
+    @Option(
+        help: ArgumentHelp("The volume; main where nothing else is mounted.", valueName: "name"))
+    var volume: String?
 
     @Flag(name: .customShort("l"), help: "Long: mode, links, owner, group, size, time, name.")
     var long = false
@@ -40,7 +41,7 @@ struct ListCommand: ParsableCommand {
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
-        let (_, view) = try StoreView(StoreAddress(store)).volume(named: volume)
+        let (_, view) = try StoreView(StorePlace(store, volume: volume)).volume()
         let image = try StoreView.resolve(path, in: view)
         let lister = Lister(command: self, volume: view, output: output)
         if json {

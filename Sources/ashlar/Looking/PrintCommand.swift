@@ -10,14 +10,15 @@ struct PrintCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cat", abstract: "Write files of a volume to standard output.")
 
-    @Argument(help: "The store, or STORE@SNAPSHOT.")
+    @Argument(help: "The store or a mountpoint, or either with @SNAPSHOT.")
     var store: String
 
     @Argument(help: "Paths in the volume.")
     var paths: [String]
 
-    @Option(help: ArgumentHelp("The volume.", valueName: "name"))
-    var volume = "main"
+    @Option(
+        help: ArgumentHelp("The volume; main where nothing else is mounted.", valueName: "name"))
+    var volume: String?
 
     /// Read and written at once.
     private static let stepBytes = 1 << 20
@@ -28,7 +29,7 @@ struct PrintCommand: ParsableCommand {
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
-        let (_, view) = try StoreView(StoreAddress(store)).volume(named: volume)
+        let (_, view) = try StoreView(StorePlace(store, volume: volume)).volume()
         for path in paths {
             let image = try StoreView.resolve(path, in: view)
             let shown = DisplayText.escaped(path.utf8)

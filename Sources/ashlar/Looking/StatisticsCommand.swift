@@ -12,7 +12,7 @@ struct StatisticsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats", abstract: "Show what a store holds and what it saves.")
 
-    @Argument(help: "The store.")
+    @Argument(help: "The store, or a mountpoint.")
     var store: String
 
     @Flag(help: "Print one JSON object.")
@@ -20,7 +20,7 @@ struct StatisticsCommand: ParsableCommand {
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
-        let address = try StoreAddress(store)
+        let address = try StorePlace(store).address
         let client = ControlClient(storePath: address.path)
         if try client.isAnswered() {
             let result = try client.call("statistics", [:])

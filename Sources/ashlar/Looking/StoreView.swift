@@ -13,12 +13,18 @@ struct StoreView {
     let backend: any Backend
     let path: String
     private let snapshot: String?
+    private let chosenVolume: String
 
-    init(_ address: StoreAddress) throws {
+    init(_ address: StoreAddress, volume: String = "main") throws {
         path = address.path
         snapshot = address.snapshot
+        chosenVolume = volume
         backend = try PackFolder(path: path).backend
         try Self.askForCommit(path)
+    }
+
+    init(_ place: StorePlace) throws {
+        try self.init(place.address, volume: place.volume)
     }
 
     /// Without a daemon there is nothing to ask.
@@ -26,6 +32,11 @@ struct StoreView {
         let client = ControlClient(storePath: path)
         guard try client.isAnswered() else { return }
         _ = try client.call("commit", [:])
+    }
+
+    /// The state, with the volume that was chosen.
+    func volume() throws -> (state: State, volume: VolumeState) {
+        try volume(named: chosenVolume)
     }
 
     /// The state, with one volume chosen: as it is, or as the snapshot has it that was named.

@@ -22,22 +22,24 @@ struct UsageCommand: ParsableCommand {
             of packs, trees and copies included.
             """)
 
-    @Argument(help: "The store, or STORE@SNAPSHOT.")
+    @Argument(help: "The store or a mountpoint, or either with @SNAPSHOT.")
     var store: String
 
     @Argument(help: "A path in the volume.")
     var path = "/"
 
-    @Option(help: ArgumentHelp("The volume.", valueName: "name"))
-    var volume = "main"
+    @Option(
+        help: ArgumentHelp("The volume; main where nothing else is mounted.", valueName: "name"))
+    var volume: String?
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
-        let address = try StoreAddress(store)
-        let (_, view) = try StoreView(address).volume(named: volume)
+        let place = try StorePlace(store, volume: volume)
+        let address = place.address
+        let (_, view) = try StoreView(place).volume()
         let image = try StoreView.resolve(path, in: view)
         let open = try ReadOnlyStore.open(address.path)
         defer { try? open.close() }

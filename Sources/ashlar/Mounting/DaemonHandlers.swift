@@ -74,6 +74,7 @@ struct DaemonHandlers {
     private static func status(_ mount: MountHost.Mount) -> JSONValue {
         let transferred = mount.session?.transferredBytes ?? (read: 0, written: 0)
         return .object([
+            "snapshot": mount.request.address.snapshot.map { .text($0) } ?? .null,
             "mountpoint": .text(mount.place.mountpoint),
             "volume": .text(mount.served?.volumeName ?? mount.request.settings.volume),
             "read_only": .flag(mount.request.settings.isReadOnly),

@@ -45,14 +45,15 @@ struct QueryCommand: ParsableCommand {
 
 /// Where is looked.
 struct QueryPlace: ParsableArguments {
-    @Argument(help: "The store, or STORE@SNAPSHOT.")
+    @Argument(help: "The store or a mountpoint, or either with @SNAPSHOT.")
     var store: String
 
     @Argument(help: "A path in the volume: only what is below it.")
     var path = "/"
 
-    @Option(help: ArgumentHelp("The volume.", valueName: "name"))
-    var volume = "main"
+    @Option(
+        help: ArgumentHelp("The volume; main where nothing else is mounted.", valueName: "name"))
+    var volume: String?
 
     struct Opened {
         let volume: VolumeState
@@ -61,7 +62,7 @@ struct QueryPlace: ParsableArguments {
     }
 
     func open() throws -> Opened {
-        let view = try StoreView(StoreAddress(store)).volume(named: volume).volume
+        let view = try StoreView(StorePlace(store, volume: volume)).volume().volume
         let image = try StoreView.resolve(path, in: view)
         let parts = path.utf8.split(separator: UInt8(ascii: "/")).filter {
             !$0.elementsEqual([0x2e])
