@@ -9,6 +9,8 @@
 #   make uninstall  remove what `make install` with the same variables has installed
 #   make crash    kill the daemon under load, ROUNDS times (1000): docs/RELIABILITY.md
 #   make powercut  cut the power of ext4 and xfs below a store, ROUNDS times each (200)
+#   make cuts     a power cut behind every system call and every change of the backend, replayed
+#   make faults   every system call of a volume fails once, in every way
 #   make clean    remove what was built
 #
 # Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
@@ -51,7 +53,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: deps build build-tests demo test test-scripts crash powercut lint clean install \
+.PHONY: deps build build-tests demo test test-scripts crash powercut cuts faults lint clean install \
 	install-files uninstall
 
 deps:
@@ -101,12 +103,19 @@ SUITE = $(SWIFT) test --skip-build --scratch-path $(SCRATCH) --filter
 crash: build-tests
 	ASHLAR_ROUNDS=$(or $(ROUNDS),1000) $(SUITE) '^DurabilityTests\.KillTests/'
 
+powercut: build-tests
+	ASHLAR_ROUNDS=$(or $(ROUNDS),200) $(SUITE) '^DurabilityTests\.PowerCutTests/'
+
+cuts: build-tests
+	ASHLAR_LONG=1 $(SUITE) \
+	    '^(VolumeTests|PipelineTests|PacksTests)\.(CrashTests|SystemCallCutTests)/'
+
+faults: build-tests
+	ASHLAR_LONG=1 $(SUITE) '^(VolumeTests\.SystemCallFaultTests|PipelineTests\.FaultTests)/'
+
 # What counts the tests is itself tested, with logs made up for the purpose.
 test-scripts:
 	@packaging/run-tests-check
-
-powercut: build-tests
-	ASHLAR_ROUNDS=$(or $(ROUNDS),200) $(SUITE) '^DurabilityTests\.PowerCutTests/'
 
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests fsck examples
