@@ -10,7 +10,7 @@
 #   make crash    kill the daemon under load, ROUNDS times (1000): docs/RELIABILITY.md
 #   make powercut  cut the power of ext4 and xfs below a store, ROUNDS times each (200)
 #   make cuts     a power cut behind every system call and every change of the backend, replayed
-#   make faults   every system call of a volume fails once, in every way
+#   make faults   every system call of a volume fails, in every way; every byte of a store flips
 #   make clean    remove what was built
 #
 # Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
@@ -111,7 +111,8 @@ cuts: build-tests
 	    '^(VolumeTests|PipelineTests|PacksTests)\.(CrashTests|SystemCallCutTests)/'
 
 faults: build-tests
-	ASHLAR_LONG=1 $(SUITE) '^(VolumeTests\.SystemCallFaultTests|PipelineTests\.FaultTests)/'
+	ASHLAR_LONG=1 $(SUITE) \
+	    '^(VolumeTests\.(SystemCallFaultTests|DamageTests)|PipelineTests\.FaultTests)/'
 
 # What counts the tests is itself tested, with logs made up for the purpose.
 test-scripts:
