@@ -209,6 +209,8 @@ extension CheckAnswer {
             "unowned_bytes": .bytes(summary.unownedBytes),
             "single_copy_nodes": .number(summary.singleCopyNodes),
             "verified_bytes": .bytes(summary.verifiedBytes),
+            "snapshots": .number(summary.snapshots),
+            "snapshot_nodes": .number(summary.snapshotNodes),
             "volumes": .table(
                 ReportTable(
                     columns: [

@@ -56,6 +56,7 @@ public final class LiveStore: Sendable {
     let governor: ConditionMutex<MemoryGovernor?>
     /// What is mounted of the volumes.
     let views: ConditionMutex<[WeakView]> = ConditionMutex([])
+    let mountedSnapshots: ConditionMutex<[WeakSnapshot]> = ConditionMutex([])
     private let clock = ConditionMutex<Clock>(Clock())
     private let ticker: ConditionMutex<PlatformThread?> = ConditionMutex(nil)
 

@@ -1,12 +1,15 @@
 // Snapshots of a volume in use: what they cost, what they keep, what they give back.
 import Backends
+import ChunkIndex
 import DiskFormat
 import FileModel
 import Foundation
 import Metadata
+import NamespaceIndex
 import Platform
 import XCTest
 
+@testable import Checking
 @testable import Pipeline
 @testable import Volume
 
@@ -164,6 +167,61 @@ final class SnapshotTests: XCTestCase {
         XCTAssertEqual(try complaints(backend, index), [])
     }
 
+    /// The independent checker against an index that says something else of snapshots.
+    func testTheCheckerFindsWrongRecords() throws {
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        _ = try makeFiles(open, folders: 3, filesEach: 20)
+        let file = try open.volume.makeFile(name("gone"), in: 1)
+        try open.volume.put([1, 2, 3], into: file.inode)
+        let image = try open.live.createSnapshot(SnapshotDraft(name: "s"), of: "main")
+        try open.volume.removeFile(name("gone"), in: 1)
+        open.volume.forget(file.inode, count: 1)
+        _ = try settle(open)
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+        func kinds(
+            _ change: (MemoryMetadataStore, inout MetadataBatch) throws -> Void
+        ) throws -> Set<String> {
+            let twin = try XCTUnwrap(index.crash(keepingBatches: .max).current)
+            var batch = MetadataBatch()
+            try change(twin, &batch)
+            try twin.write(batch)
+            let report = try StoreCheck.run(
+                backend.copy(isReadOnly: true), options: CheckOptions(depth: .full),
+                index: IndexToCheck(twin))
+            return Set(
+                report.problems.filter { $0.severity > .information }.map { "\($0.kind)" })
+        }
+        XCTAssertEqual(try kinds { _, _ in }, [])
+        let key = IndexKey.kept(image.root)
+        let more = KeptRecord(owners: 2, ownsChildren: true)
+        XCTAssertEqual(try kinds { $1.put(key, more.encoded()) }, ["indexCount"])
+        XCTAssertEqual(try kinds { $1.delete(key) }, ["indexCount"])
+        XCTAssertEqual(try kinds { $1.put(key, [1, 2]) }, ["indexDamaged"])
+        let snapshot = NamespaceKey.snapshot(image.id)
+        XCTAssertEqual(try kinds { $1.delete(snapshot) }, ["indexMissing"])
+        var other = image
+        other.id = UniqueID(high: 1, low: 2)
+        XCTAssertEqual(
+            try kinds { $1.put(NamespaceKey.snapshot(other.id), other.encoded()) },
+            ["indexExtra"])
+        // A chunk that only the snapshot has.
+        let found = try kinds { store, batch in
+            try store.scan(prefix: [IndexKey.chunkPrefix]) { key, value in
+                guard var record = try? ChunkRecord(value), record.domain == .data,
+                    record.rawBytes == 3
+                else { return true }
+                record.count = 2
+                batch.put([UInt8](key), record.encoded())
+                return true
+            }
+        }
+        XCTAssertEqual(found, ["indexCount"])
+    }
+
     func testWhatIsRefused() throws {
         let backend = MemoryBackend()
         let index = MemoryIndexProvider()
@@ -188,6 +246,13 @@ final class SnapshotTests: XCTestCase {
         expect(.exists("a")) { _ = try live.createSnapshot(SnapshotDraft(name: "a"), of: "main") }
         expect(.pinned("a")) { _ = try live.deleteSnapshot(named: "a", of: "main") }
         expect(.noSnapshot("b")) { _ = try live.deleteSnapshot(named: "b", of: "main") }
+        _ = try live.createSnapshot(SnapshotDraft(name: "c"), of: "main")
+        do {
+            let mounted = try live.mountedSnapshot(named: "c", of: "main")
+            expect(.snapshotInUse("c")) { _ = try live.deleteSnapshot(named: "c", of: "main") }
+            XCTAssertTrue(mounted.isReadOnly)
+        }
+        _ = try live.deleteSnapshot(named: "c", of: "main")
         var edit = SnapshotEdit()
         edit.isPinned = false
         edit.name = "b"

@@ -120,6 +120,10 @@ extension LiveStore {
         try changing { () throws(SnapshotError) in
             let image = try snapshot(named: name, of: volume)
             guard !image.isPinned else { throw .pinned(name) }
+            let isMounted = mountedSnapshots.withLock { mounted in
+                mounted.contains { $0.view?.identifier == image.id }
+            }
+            guard !isMounted else { throw .snapshotInUse(name) }
             try commit(.gone(image.id))
             gone = image
         }
@@ -207,14 +211,19 @@ extension LiveStore {
         return view
     }
 
-    /// A snapshot, to be mounted by itself.
+    /// A snapshot, to be mounted by itself. As long as that is used the snapshot is not deleted.
     public func mountedSnapshot(
         named name: String, of volume: String
     ) throws(SnapshotError) -> MountedSnapshot {
         let image = try snapshot(named: name, of: volume)
         let volume = try openVolume(volume)
         do throws(FileError) {
-            return try MountedSnapshot(image, of: volume)
+            let view = try MountedSnapshot(image, of: volume)
+            mountedSnapshots.withLock { mounted in
+                mounted.removeAll { $0.view == nil }
+                mounted.append(WeakSnapshot(view: view))
+            }
+            return view
         } catch {
             throw .failed(error)
         }
@@ -226,5 +235,9 @@ extension LiveStore {
 
     struct WeakView: Sendable {
         weak let view: BrowsableVolume?
+    }
+
+    struct WeakSnapshot: Sendable {
+        weak let view: MountedSnapshot?
     }
 }

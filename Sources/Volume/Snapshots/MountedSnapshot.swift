@@ -19,6 +19,7 @@ public final class MountedSnapshot: FilesystemOperations, Sendable {
     public func setNotifier(_ notifier: (any KernelNotifier)?) { tree.setNotifier(notifier) }
 
     public var isReadOnly: Bool { true }
+    var identifier: UniqueID { tree.snapshot.id }
 
     public func lookup(
         _ name: UnsafeRawBufferPointer, in parent: InodeNumber

@@ -20,6 +20,8 @@ public enum SnapshotError: Error, Equatable, Sendable {
     case unfoldable
     /// The volume is mounted.
     case inUse(String)
+    /// The snapshot is mounted by itself.
+    case snapshotInUse(String)
     /// The new volume could not be made.
     case volumeList(VolumeListError)
     /// The commit failed, or could not begin.

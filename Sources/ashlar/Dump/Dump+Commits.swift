@@ -134,6 +134,18 @@ extension Dump {
         let counts = commit.nodeCounts.map {
             [ReportValue.text($0.name.hexadecimal), .signed($0.change)]
         }
+        let snapshots = commit.snapshots.map { change -> [ReportValue] in
+            switch change {
+            case .put(let image):
+                [
+                    .text(image.id.description), .number(UInt64(image.number)),
+                    .text(image.name), .text(image.volumeID.description),
+                    .text(image.root.hexadecimal), .flag(image.isPinned),
+                ]
+            case .gone(let id):
+                [.text(id.description), .none, .text("gone"), .none, .none, .none]
+            }
+        }
         return [
             "spans": Self.table(["pack", "from", "to", "records", "digest"], spans),
             "packs": Self.table(["pack", "bytes"], packs),
@@ -143,6 +155,10 @@ extension Dump {
                 ["pack"], commit.condemnedPacks.map { [.text($0.description)] }),
             "punched_records": Self.table(["pack", "offset"], punched),
             "node_counts": Self.table(["name", "change"], counts),
+            "lost_chunks": Self.table(
+                ["name"], commit.lostChunks.map { [.text($0.hexadecimal)] }),
+            "snapshots": Self.table(
+                ["id", "number", "name", "volume_id", "root", "pinned"], snapshots),
         ]
     }
 

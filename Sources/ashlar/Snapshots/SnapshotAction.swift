@@ -187,6 +187,10 @@ extension CommandFailure {
             self.init(
                 .busy, "the volume \(DisplayText.escaped(name.utf8)) is mounted",
                 advice: "Unmount it first; other volumes of the store may stay.")
+        case .snapshotInUse(let name):
+            self.init(
+                .busy, "the snapshot \(DisplayText.escaped(name.utf8)) is mounted",
+                advice: "Unmount it first.")
         case .volumeList(let error): self.init(error)
         case .failed(.tooBig):
             self.init(
