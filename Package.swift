@@ -145,7 +145,7 @@ let package = Package(
             "estimate", ["Chunking", "Compression", "DiskFormat", "Hashing"],
             path: "examples/estimate"),
         // tests, by layer
-        suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
+        suite("DiskFormatTests", ["DiskFormat", "CKernels"], exclude: ["Corpus"]),
         suite("HouseTests", []),
         suite("TreesTests", ["Trees", "DiskFormat", "Hashing"]),
         suite("ChunkIndexTests", ["ChunkIndex", "DiskFormat"]),
@@ -215,3 +215,11 @@ let package = Package(
     ],
     cxxLanguageStandard: .cxx17
 )
+
+// The fuzzers need the sanitizers' runtime: only `make fuzz` builds them.
+if Context.environment["ASHLAR_FUZZ"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "decoder-fuzzer", dependencies: ["DiskFormat"], path: "Tests/Fuzzers",
+            swiftSettings: strict))
+}

@@ -19,7 +19,7 @@ enum Layers {
         ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking", "Retention"],
         ["Mount", "Control", "Console", "Repair", "Queries", "Server"],
-        ["ashlar", "fsck", "estimate"],
+        ["ashlar", "fsck", "estimate", "decoder-fuzzer"],
     ]
 
     /// The level of a module, or nil where the table does not name it.
