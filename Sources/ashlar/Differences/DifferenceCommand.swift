@@ -69,8 +69,7 @@ struct DifferenceCommand: ParsableCommand {
     }
 
     private func compare(_ output: Output) throws -> Bool {
-        let a = try view(old)
-        let b = try view(new)
+        let (a, b) = try views()
         guard a.parameters.hash == b.parameters.hash,
             a.parameters.chunker == b.parameters.chunker
         else {
@@ -101,14 +100,19 @@ struct DifferenceCommand: ParsableCommand {
         }
     }
 
-    /// The volume at its newest state, with all of it in its trees, or a snapshot.
-    private func view(_ text: String) throws -> VolumeState {
-        let address = try StoreAddress(text)
-        if address.snapshot == nil {
+    /// Snapshots, or the volume at its newest state, with all of it in its trees. Of one store both are
+    /// of the same state.
+    private func views() throws -> (VolumeState, VolumeState) {
+        let first = try StoreAddress(old)
+        let second = try StoreAddress(new)
+        for address in [first, second] where address.snapshot == nil {
             let client = ControlClient(storePath: address.path)
             if try client.isAnswered() { _ = try client.call("checkpoint", [:]) }
         }
-        return try StoreView(address).volume(named: volume).volume
+        let (state, a) = try StoreView(first).volume(named: volume)
+        let isSame = first.path == second.path
+        let (_, b) = try StoreView(second).volume(named: volume, in: isSame ? state : nil)
+        return (a, b)
     }
 
     // MARK: lines

@@ -40,8 +40,12 @@ struct StoreView {
     }
 
     /// The state, with one volume chosen: as it is, or as the snapshot has it that was named.
-    func volume(named name: String) throws -> (state: State, volume: VolumeState) {
-        let state = try openState()
+    ///
+    /// - Parameter known: the store's state, where it was opened already.
+    func volume(
+        named name: String, in known: State? = nil
+    ) throws -> (state: State, volume: VolumeState) {
+        let state = try known ?? openState()
         guard let volume = state.volume(named: name) else {
             let names = state.volumes.map(\.name).joined(separator: ", ")
             throw CommandFailure(
