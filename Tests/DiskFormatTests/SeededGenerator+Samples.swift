@@ -267,6 +267,23 @@ extension SeededGenerator {
         return changes
     }
 
+    mutating func snapshotChange() -> SnapshotChange {
+        let id = UniqueID(high: next(), low: next())
+        guard coin() else { return .gone(id) }
+        var image = SnapshotImage(
+            id: id, volumeID: UniqueID(high: next(), low: next()),
+            name: pick(["a", "daily-1", "x_+.9"]), root: chunkName(), time: time())
+        image.number = 1 + UInt16(truncatingIfNeeded: next()) % (SnapshotImage.numberLimit - 1)
+        image.epoch = next()
+        image.sequence = next()
+        image.isPinned = coin()
+        image.description = pick(["", "as it worked", "ünïcode"])
+        image.tags = pick([[], ["daily"], ["a", "b.c", "d"]])
+        image.statistics.files = word()
+        image.statistics.logicalBytes = word()
+        return .put(image)
+    }
+
     mutating func commit() -> Commit {
         var commit = Commit(
             epoch: next(), sequence: next(), previous: chunkName(), time: time())
@@ -287,6 +304,8 @@ extension SeededGenerator {
             let change = Int64($0.word(bitsMax: 62)) + 1
             return CountChange(name: $0.chunkName(), change: $0.coin() ? change : -change)
         }
+        commit.lostChunks = list(0...3) { $0.chunkName() }
+        commit.snapshots = list(0...3) { $0.snapshotChange() }
         return commit
     }
 }
