@@ -62,7 +62,7 @@ final class FileModelTests: ModelTestCase {
             XCTAssertEqual(complaints.withLock { $0 }, [])
             try place.remount()
             let bytes = try System.readFile(path)
-            for slice in slices.withLock({ $0 }) { XCTAssertTrue(slice.isIn(bytes)) }
+            XCTAssertEqual(slices.withLock { $0 }.compactMap { $0.difference(in: bytes) }, [])
         }
     }
 
