@@ -76,28 +76,48 @@ extension PackWriter {
 
     /// Ends a pack that its writer could not: cuts what lies behind `validEnd`, and seals it.
     ///
-    /// - Parameter validEnd: where the last record that counts ends (or 4096 for none): after an
-    ///   unclean end that of the last valid commit. A table whose trailer is missing is replaced.
+    /// - Parameters:
+    ///   - validEnd: where the last record that counts ends (or 4096 for none): after an unclean end
+    ///     that of the last valid commit. A table whose trailer is missing is replaced.
+    ///   - parameters: the store's, where a damaged header may be written anew: a power cut may have
+    ///     torn it though all records behind it arrived. nil: such a pack is refused.
     /// - Returns: the sealed pack's bytes.
     /// - Throws: `sealed` for a pack with a valid trailer, `format` where `validEnd` lies within a
     ///   record or behind the end.
     @discardableResult
     public static func resumeSealing(
-        _ id: PackID, in backend: any Backend, expecting store: StoreIdentity?, validEnd: UInt64
+        _ id: PackID, in backend: any Backend, expecting store: StoreIdentity?, validEnd: UInt64,
+        restoringHeaderBy parameters: StoreParameters? = nil
     ) throws(PackError) -> UInt64 {
-        let reader = try PackReader(id, in: backend, expecting: store)
+        let reader: PackReader
+        if let parameters {
+            reader = try PackReader(salvaging: id, in: backend, parameters: parameters)
+        } else {
+            reader = try PackReader(id, in: backend, expecting: store)
+        }
         try checkWritable(reader.header.parameters.features, id)
         if try reader.tableOffset() != nil { throw .sealed(pack: id) }
         let (entries, end) = try reader.entries(upTo: validEnd)
+        var header = reader.header
+        if reader.headerDamage != nil {
+            // What it was for shows in what is in it.
+            let holdsCopies = entries.contains { $0.flags.contains(.copy) }
+            header.role = holdsCopies ? .copies : .main
+        }
         let file: any BackendFile
         do throws(BackendError) {
             file = try backend.openFile(id.fileName, writable: true)
+            if reader.headerDamage != nil {
+                try header.encoded().borrowing { (bytes) throws(BackendError) in
+                    try file.write([bytes], at: 0)
+                }
+            }
             try file.truncate(to: end)
         } catch {
             throw .backend(error, pack: id)
         }
         let writer = PackWriter(
-            header: reader.header, backend: backend, file: file, isPreallocated: false,
+            header: header, backend: backend, file: file, isPreallocated: false,
             state: State(entries: entries, position: end))
         return try writer.seal()
     }

@@ -231,7 +231,9 @@ struct IndexRebuilding {
             return
         }
         record.isSealed = contents.end.tail == .trailer
-        record.holdsCopies = reader.header.role == .copies
+        // A header that is damaged tells no role.
+        record.holdsCopies =
+            reader.header.role == .copies || contents.entries.contains { $0.flags.contains(.copy) }
         var batch = ChunkBatch(index: index)
         for entry in contents.entries
         where entry.kindByte == RecordHeader.Kind.superChunk.rawValue {

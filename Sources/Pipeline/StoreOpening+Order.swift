@@ -62,7 +62,7 @@ extension StoreOpening {
         do throws(PackError) {
             try PackWriter.resumeSealing(
                 pack.id, in: packs.backend, expecting: StoreIdentity(packs.parameters),
-                validEnd: end)
+                validEnd: end, restoringHeaderBy: packs.parameters)
             packs.refresh(pack.id)
             CrashPoint.tailCut.pass()
             tell(.sealedTornPack(pack.id, at: end))

@@ -159,6 +159,14 @@ final class VolumesTests: EndToEndTestCase {
         try System.check(unlink(two.path("of two")))
         XCTAssertEqual(try ashlar(["ls", two.mountpoint + "@one"]).text, "of two\n")
         XCTAssertEqual(try ashlar(["ls", two.mountpoint]).text, "")
+        let stones = ["--json", "--volume", "two"]
+        let root = try ashlar(["dump", main.store + "@one", "tree"] + stones).json()
+        XCTAssertEqual(root["volume"] as? String, "two")
+        let snapshot = try ashlar(
+            ["snapshot", "show", "--json", "--volume", "two", main.store, "one"]).json()
+        XCTAssertEqual(root["name"] as? String, snapshot["root"] as? String)
+        expect(
+            try ashlar(["stats", main.store + "@one"]), code: 2, says: "ashlar du tells")
         let past = try other(main, "past")
         try past.mount("volume=two,snapshot=one")
         XCTAssertEqual(try ashlar(["ls", past.mountpoint]).text, "of two\n")

@@ -45,6 +45,38 @@ final class CrashTests: XCTestCase {
         }
     }
 
+    /// The records of a new pack may all arrive and its header not.
+    func testATornHeaderIsWrittenAnew() throws {
+        for role in [PackHeader.Role.main, .copies] {
+            let memory = MemoryBackend()
+            let writer = try makeWriter(memory)
+            let flags: RecordHeader.Flags = role == .copies ? [.metadata, .copy] : []
+            let body = [UInt8](repeating: 3, count: 500)
+            let place = try body.withUnsafeBytes { bytes in
+                try writer.append(
+                    PendingRecord(
+                        kind: .superChunk, flags: flags, parts: [bytes], rawBytes: 500,
+                        frameCount: 1, itemCount: 1, checksum: BodyChecksum(of: bytes)))
+            }
+            try writer.synchronize()
+            let file = try memory.openFile(packOne.fileName, writable: true)
+            let zeros = [UInt8](repeating: 0, count: PackHeader.byteCount)
+            try zeros.withUnsafeBytes { try file.write([$0], at: 0) }
+            assertThrows(
+                try PackWriter.resumeSealing(
+                    packOne, in: memory, expecting: nil, validEnd: writer.position)
+            ) { if case .format = $0 { true } else { false } }
+            try PackWriter.resumeSealing(
+                packOne, in: memory, expecting: nil, validEnd: writer.position,
+                restoringHeaderBy: writer.header.parameters)
+            let reader = try openA(memory.crash())
+            XCTAssertNil(reader.headerDamage)
+            XCTAssertEqual(reader.header.role, role)
+            XCTAssertEqual(try reader.records().entries.map(\.offset), [headerEnd])
+            XCTAssertEqual(try reader.header(at: place).flags, flags)
+        }
+    }
+
     func testTrailerProvesThatRecordsAndTableWereDurable() throws {
         var generator = SeededGenerator()
         for _ in 0..<100 {

@@ -82,8 +82,12 @@ final class CrashTests: XCTestCase {
                 let index =
                     Int.random(in: 0..<3, using: &random) == 0
                     ? MemoryIndexProvider() : MemoryIndexProvider(history.indexes[kept])
-                try check(
-                    survivor, index, history, acknowledged, "cut at \(position), index at \(kept)")
+                let context = "cut at \(position), index at \(kept)"
+                do {
+                    try check(survivor, index, history, acknowledged, context)
+                } catch {
+                    XCTFail("\(context): \(error)")
+                }
                 if (testRun?.totalFailureCount ?? 0) > 0 { return }
             }
         }

@@ -22,10 +22,11 @@ struct DumpCommand: ParsableCommand {
               chunk       a chunk's name, or its beginning; the bytes go to standard output
               commit      a sequence number, PACK:OFFSET, or last
               recipe      the name of a recipe's node, or its beginning
-              tree        the name of a directory's, root's or inode table's node
+              tree        the name of a directory's, root's or inode table's node; the volume's root, or
+                          the snapshot's that is named with the store, where there is none
             """)
 
-    @Argument(help: "The store.")
+    @Argument(help: "The store or a mountpoint, or either with @SNAPSHOT.")
     var store: String
 
     @Argument(help: "What to show: pack, superchunk, chunk, commit, recipe or tree.")
@@ -34,6 +35,12 @@ struct DumpCommand: ParsableCommand {
     @Argument(help: "Which one.")
     var id: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Of a tree without an ID: the volume; main where nothing else is mounted.",
+            valueName: "name"))
+    var volume: String?
+
     @Flag(help: "Of a chunk: where it lies, not its bytes.")
     var info = false
 
@@ -41,7 +48,7 @@ struct DumpCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        if id == nil && kind != .pack {
+        if id == nil && kind != .pack && kind != .tree {
             throw ValidationError("dump \(kind.rawValue) needs an ID.")
         }
         if info && kind != .chunk { throw ValidationError("--info goes with chunk only.") }
@@ -49,7 +56,12 @@ struct DumpCommand: ParsableCommand {
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
-        let dump = try Dump(PackFolder(path: store)) { output.message($0) }
+        let place = try StorePlace(store, volume: volume)
+        let dump = try Dump(PackFolder(path: place.address.path)) { output.message($0) }
+        var id = id
+        if id == nil, kind == .tree {
+            id = try StoreView(place).volume().volume.rootName.hexadecimal
+        }
         if kind == .chunk, !info, !json {
             output.bytes(try dump.chunkBytes(id ?? ""))
         } else {
@@ -70,7 +82,7 @@ struct Dump {
         finder = ChunkFinder(folder, complain: complain)
     }
 
-    /// The report on one thing; `id` is nil for all packs only.
+    /// The report on one thing; `id` is nil for all packs.
     func report(_ kind: DumpKind, _ id: String?) throws(CommandFailure) -> Report {
         guard let id else { return allPacks() }
         switch kind {

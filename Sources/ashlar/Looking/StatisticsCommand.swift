@@ -20,6 +20,11 @@ struct StatisticsCommand: ParsableCommand {
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
+        guard try StoreAddress(store).snapshot == nil else {
+            throw CommandFailure(
+                .usage, "the figures are the store's: leave out what follows the @",
+                advice: "ashlar du tells what a snapshot takes.")
+        }
         let address = try StorePlace(store).address
         let client = ControlClient(storePath: address.path)
         if try client.isAnswered() {
