@@ -307,8 +307,11 @@ final class VolumeCheck {
                     if let problem = wrong[entry.inode] { self.affect(problem, path) }
                     return true
                 }
+            } catch .storage(let node) {
+                throw .tree(.storage(node: node))
             } catch {
-                throw .tree(error)
+                // Damage, of which the first walk has told.
+                continue
             }
         }
     }

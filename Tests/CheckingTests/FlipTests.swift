@@ -103,7 +103,16 @@ final class FlipTests: XCTestCase {
     /// Nodes and commits that lie, under right names and checksums: never a trap, never an endless
     /// walk.
     func testHostileWriterNeverTraps() throws {
-        var random = SeededGenerator()
+        try checkHostileStores(SeededGenerator())
+    }
+
+    /// A wrong number of links beside a damaged directory once ended the check.
+    func testAHostileWriterOfBefore() throws {
+        try checkHostileStores(SeededGenerator(seed: 9_269_419_542_240_489_800))
+    }
+
+    private func checkHostileStores(_ generator: SeededGenerator) throws {
+        var random = generator
         var told = 0
         for round in 0..<250 {
             let scene = try Scene(seed: UInt64(round), names: 10, commits: round % 2 == 0)
