@@ -210,7 +210,7 @@ final class SystemCallFaultTests: XCTestCase {
             let run = Run(open, old, context)
             work(run)
             plan.clear()
-            afterwards(run, open, context)
+            afterwards(run, open, context, waits: fault?.error == .noSpace)
             if fault == nil { XCTAssertEqual(run.errors, [], context) }
             // Closing promises, too; and where it throws, what it committed may be there.
             states = (try? open.live.close()) != nil ? [run.state] : run.since
@@ -227,10 +227,13 @@ final class SystemCallFaultTests: XCTestCase {
     }
 
     /// The fault is gone, the store still open: everything is read, and writing works or says why not.
-    private func afterwards(_ run: Run, _ open: OpenStore, _ context: String) {
+    private func afterwards(
+        _ run: Run, _ open: OpenStore, _ context: String, waits: Bool
+    ) {
         run.readAll(mustSucceed: true)
-        // A full medium is asked again after a while only.
-        sleepNanoseconds(run.errors.contains(.noSpace) ? 250_000_000 : 0)
+        // A full medium is asked again after a while only, also where a worker met it and nobody was
+        // told yet.
+        sleepNanoseconds(waits || run.errors.contains(.noSpace) ? 250_000_000 : 0)
         let before = run.errors.count
         run.create("afterwards", Self.bytes(15, 5000))
         run.promise { () throws(FileError) in try run.live.commit() }
