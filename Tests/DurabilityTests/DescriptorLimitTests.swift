@@ -10,7 +10,7 @@ final class DescriptorLimitTests: EndToEndTestCase {
         var random = SeededGenerator()
         var kept: [String: [UInt8]] = [:]
         var served = 0
-        for limit in [12, 20, 26, 32, 40, 64] {
+        for limit in [12, 20, 26, 32, 40, 64, 256] {
             let mounted = try run([
                 "sh", "-c", "ulimit -n \(limit); exec \"$@\"", "sh",
                 try Program.built("ashlar"), "mount", "-o", "commit=1", place.store,
