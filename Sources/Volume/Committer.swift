@@ -13,12 +13,15 @@ final class Committer: Sendable {
         var ended: UInt64 = 0
         var isRunning = false
         var failure: FileError?
+        /// Why the last commit, which did not fail, could not hold all that was received.
+        var leftOut: FileError?
         /// The next commit is to be followed by a checkpoint.
         var wantsCheckpoint = false
     }
 
-    /// Makes one commit, and a checkpoint where that is asked for.
-    typealias Work = @Sendable (_ withCheckpoint: Bool) throws(FileError) -> Void
+    /// Makes one commit, and a checkpoint where that is asked for; returns why some file's content is
+    /// not in it.
+    typealias Work = @Sendable (_ withCheckpoint: Bool) throws(FileError) -> FileError?
 
     private let state = ConditionMutex(State())
     private let space: SpaceGuard
@@ -35,7 +38,8 @@ final class Committer: Sendable {
 
     /// Returns when a commit is durable whose cut came after this call; with `checkpoint` also a
     /// checkpoint that holds it.
-    func commit(checkpoint: Bool = false) throws(FileError) {
+    /// - Returns: why some file's content, received before, is not in it; nil: everything is.
+    func commit(checkpoint: Bool = false) throws(FileError) -> FileError? {
         let target = state.withLock { state in
             if checkpoint { state.wantsCheckpoint = true }
             return state.begun + 1
@@ -53,26 +57,29 @@ final class Committer: Sendable {
             guard lead.leads else { break }
             run(withCheckpoint: lead.withCheckpoint)
         }
-        if let failure = state.withLock({ $0.failure }) { throw failure }
+        let (failure, leftOut) = state.withLock { ($0.failure, $0.leftOut) }
+        if let failure { throw failure }
+        return leftOut
     }
 
     /// Runs `work`, which commits everything that was received when it began, in place of a commit:
-    /// alone, and for all who wait for one meanwhile.
-    func commit(by work: () throws(FileError) -> Void) throws(FileError) {
+    /// alone, and for all who wait for one meanwhile. Returns what `work` does, as `commit` would.
+    @discardableResult
+    func commit(by work: () throws(FileError) -> FileError?) throws(FileError) -> FileError? {
         state.wait(
             until: { !$0.isRunning },
             then: { state in
                 state.isRunning = true
                 state.begun += 1
             })
-        var failure: FileError?
         do throws(FileError) {
-            try work()
+            let leftOut = try work()
+            end(nil, leftOut: leftOut)
+            return leftOut
         } catch {
-            failure = error
+            end(error)
+            throw error
         }
-        end(failure)
-        if let failure { throw failure }
     }
 
     /// Runs `body` while no commit is under way and none begins: for what commits by itself.
@@ -84,24 +91,21 @@ final class Committer: Sendable {
     }
 
     private func run(withCheckpoint: Bool) {
-        var failure: FileError?
-        if let work = perform.withLock({ $0 }) {
-            do throws(FileError) {
-                try work(withCheckpoint)
-            } catch {
-                failure = error
-            }
-        } else {
-            failure = .readOnly
+        guard let work = perform.withLock({ $0 }) else { return end(.readOnly) }
+        do throws(FileError) {
+            let leftOut = try work(withCheckpoint)
+            end(nil, leftOut: leftOut)
+        } catch {
+            end(error)
         }
-        end(failure)
     }
 
-    private func end(_ failure: FileError?) {
+    private func end(_ failure: FileError?, leftOut: FileError? = nil) {
         state.withLock { state in
             state.isRunning = false
             state.ended = state.begun
             state.failure = failure
+            state.leftOut = leftOut
         }
         state.broadcast()
     }

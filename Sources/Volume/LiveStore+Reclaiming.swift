@@ -103,6 +103,7 @@ extension LiveStore {
         }
     }
 
+    /// Content that finds no room is no hindrance: room is what is looked for.
     private func forcedCheckpoint() throws(FileError) {
         try committer.commit { () throws(FileError) in try checkpointVolumes(isForced: true) }
     }

@@ -175,7 +175,7 @@ extension Volume {
             }
             if removed >= Volume.removalsPerCommit {
                 removed = 0
-                try committer.commit()
+                _ = try committer.commit()
             }
             if let below {
                 path.append(below.inode)

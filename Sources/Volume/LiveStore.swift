@@ -93,7 +93,7 @@ public final class LiveStore: Sendable {
         space.setBuffered { drains.bufferedBytes }
         committer.setWork { [weak self] (withCheckpoint) throws(FileError) in
             guard let self else { throw .readOnly }
-            try self.performCommit(withCheckpoint: withCheckpoint)
+            return try self.performCommit(withCheckpoint: withCheckpoint)
         }
         if !store.isReadOnly, !options.isReadOnly {
             try startTicker()
@@ -165,21 +165,31 @@ public final class LiveStore: Sendable {
         try commit()
     }
 
-    /// Makes everything received so far durable.
-    public func commit() throws(FileError) { try committer.commit() }
+    /// Makes everything received so far durable; throws also where that is true of all but some
+    /// file's content, which found no room or lies beside damage.
+    public func commit() throws(FileError) {
+        if let leftOut = try committer.commit() { throw leftOut }
+    }
 
-    /// Makes everything received so far durable and writes new trees and roots, so that recovery
-    /// needs no earlier commit; where nothing changed since the last checkpoint, nothing is written.
-    /// Operations go on meanwhile.
-    public func checkpoint() throws(FileError) { try committer.commit(checkpoint: true) }
+    /// Makes everything received so far durable, as `commit` does, and writes new trees and roots, so
+    /// that recovery needs no earlier commit; where nothing changed since the last checkpoint, nothing
+    /// is written. Operations go on meanwhile.
+    public func checkpoint() throws(FileError) {
+        if let leftOut = try committer.commit(checkpoint: true) { throw leftOut }
+    }
 
     // MARK: commits
 
     /// One commit of all volumes; on the committer's terms: never two at a time.
-    private func performCommit(withCheckpoint: Bool) throws(FileError) {
-        if store.isReadOnly { return try refuseUnsaved() }
-        try commitVolumes(foldsAll: false)
-        if withCheckpoint || isCheckpointDue { try checkpointVolumes() }
+    private func performCommit(withCheckpoint: Bool) throws(FileError) -> FileError? {
+        if store.isReadOnly {
+            try refuseUnsaved()
+            return nil
+        }
+        let leftOut = try commitVolumes(foldsAll: false)
+        guard withCheckpoint || isCheckpointDue else { return leftOut }
+        // It tries again what was left out.
+        return try checkpointVolumes()
     }
 
     /// After a failure for good, what was received and not committed will never be durable: whoever
@@ -188,7 +198,9 @@ public final class LiveStore: Sendable {
         if open.withLock({ $0 }).contains(where: \.hasUnsaved) { throw .io }
     }
 
-    private func commitVolumes(foldsAll: Bool) throws(FileError) {
+    /// - Returns: why some file's content is not in it, as of when this began; nil: all are. It stays
+    ///   in memory, dirty, and the next commit tries again.
+    private func commitVolumes(foldsAll: Bool) throws(FileError) -> FileError? {
         guard !store.isReadOnly else { throw .readOnly }
         let volumes = open.withLock { $0 }
         var sections: [(volume: Volume, cut: Cut, section: VolumeSection)] = []
@@ -202,7 +214,7 @@ public final class LiveStore: Sendable {
             CrashPoint.volumesCut.pass()
             sections.append((volume, cut, volume.section(of: cut, foldsAll: foldsAll)))
         }
-        guard !sections.isEmpty else { return }
+        guard !sections.isEmpty else { return nil }
         CrashPoint.contentsCaptured.pass()
         if let failure = sections.lazy.compactMap(\.section.failure).first {
             for (volume, cut, section) in sections { volume.reinstate(cut, section) }
@@ -218,6 +230,7 @@ public final class LiveStore: Sendable {
         }
         for (volume, cut, section) in sections { volume.settle(cut, section) }
         drains.trim()
+        return sections.lazy.compactMap(\.section.leftOut).first
     }
 
     // MARK: checkpoints
@@ -232,14 +245,15 @@ public final class LiveStore: Sendable {
     /// other commit changes meanwhile; operations go on. On the committer's terms.
     ///
     /// - Parameter amend: may add to the draft, which is no checkpoint where nothing has changed since
-    ///   the last one and it is not forced.
+    ///   the last one and it is not forced; is told what is left out.
+    /// - Returns: why some file's content is not in it, as `commitVolumes` does.
     func checkpointVolumes(
         _ change: VolumeListChange? = nil, isForced: Bool = false,
-        amend: (inout CommitDraft) throws(FileError) -> Void = { _ in }
-    ) throws(FileError) {
+        amend: (inout CommitDraft, _ leftOut: FileError?) throws(FileError) -> Void = { _, _ in }
+    ) throws(FileError) -> FileError? {
         let volumes = open.withLock { $0 }
         for volume in volumes { try volume.touchPieced() }
-        try commitVolumes(foldsAll: true)
+        let leftOut = try commitVolumes(foldsAll: true)
         CrashPoint.contentsFolded.pass()
         var draft = CommitDraft(volumes: [], time: Volume.now())
         var taken: [(volume: Volume, checkpoint: VolumeCheckpoint)] = []
@@ -258,8 +272,8 @@ public final class LiveStore: Sendable {
         // Commits that changed nothing a tree has are still a log to be replayed.
         draft.isCheckpoint =
             isForced || !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0
-        try amend(&draft)
-        guard draft.isCheckpoint || !draft.snapshots.isEmpty else { return }
+        try amend(&draft, leftOut)
+        guard draft.isCheckpoint || !draft.snapshots.isEmpty else { return leftOut }
         CrashPoint.treesWritten.pass()
         draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
             .map { CountChange(name: $0.key, change: $0.value) }
@@ -270,6 +284,7 @@ public final class LiveStore: Sendable {
         }
         for (volume, checkpoint) in taken { volume.settle(checkpoint) }
         if let change { try settle(change) }
+        return leftOut
     }
 
     // MARK: the clock
@@ -331,7 +346,7 @@ public final class LiveStore: Sendable {
 
     private func tick() {
         do throws(FileError) {
-            try committer.commit()
+            try commit()
         } catch {
             onEvent(.commitFailed(error))
         }
@@ -371,8 +386,23 @@ public final class LiveStore: Sendable {
 
     private static let stepsAtEndMax = 64
 
+    /// The commit at the end: what it leaves out is lost. Space that somebody else took for a moment is
+    /// therefore waited for.
+    private func commitLast() throws(FileError) -> FileError? {
+        var leftOut = try commitVolumes(foldsAll: false)
+        for _ in 0..<LiveStore.triesAtEndMax where leftOut == .noSpace {
+            sleepNanoseconds(LiveStore.waitAtEndNanoseconds)
+            leftOut = try commitVolumes(foldsAll: false)
+        }
+        return leftOut
+    }
+
+    private static let triesAtEndMax = 8
+    private static let waitAtEndNanoseconds: UInt64 = 250_000_000
+
     /// Ends the use: what was received is committed, a checkpoint is written where something changed
     /// since the last one, and the store is closed. Nobody may use the volumes any more. Idempotent.
+    /// Throws where anything that was received is not durable, once all the rest is.
     public func close() throws(FileError) {
         guard
             !clock.withLock({ state in
@@ -387,10 +417,10 @@ public final class LiveStore: Sendable {
         if !store.isReadOnly, !options.isReadOnly {
             do throws(FileError) {
                 for volume in open.withLock({ $0 }) { volume.forgetKernel() }
-                try commitVolumes(foldsAll: false)
+                failure = try commitLast()
                 let changes = open.withLock { $0 }.reduce(0) { $0 + $1.changedCount }
                 if changes > 0 || store.commitsSinceCheckpoint > 0 {
-                    try checkpointVolumes()
+                    failure = try checkpointVolumes()
                 }
                 try settleSome()
             } catch {

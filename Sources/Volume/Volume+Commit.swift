@@ -40,6 +40,8 @@ struct VolumeSection {
     var before: [(content: FileContent, committed: FileContent.Committed)] = []
     /// Files whose content the commit does not hold as of the cut.
     var unheld: Set<UInt64> = []
+    /// Why, of one of them.
+    var leftOut: FileError?
     /// Why there must be no such commit: a file was renamed or linked whose content cannot be stored.
     var failure: FileError?
 }
@@ -122,7 +124,10 @@ extension Volume {
                 } else {
                     section.unheld.insert(result.image.inode)
                 }
-                if let failure = result.failure { section.failure = failure }
+                if let failure = result.leftOut {
+                    section.leftOut = failure
+                    if result.mustNotBe { section.failure = failure }
+                }
                 changes.inodes.append(.put(result.image))
                 changes.extents.append(contentsOf: result.extents)
             } else {
@@ -140,8 +145,10 @@ extension Volume {
         var extents: [ExtentChange] = []
         /// nil where the content could not be stored.
         var before: (content: FileContent, committed: FileContent.Committed)?
-        /// Why the commit must not be.
-        var failure: FileError?
+        /// Why it could not.
+        var leftOut: FileError?
+        /// There must be no commit without the content.
+        var mustNotBe = false
     }
 
     /// Folds a file and gives its image: names and owner as of the cut, content, size and times as
@@ -172,6 +179,8 @@ extension Volume {
             image.content = stored.content.key
             return commitContent(node, content, image, stored.content)
         } catch {
+            // What cannot be folded, beside damage or for want of space, may yet do as it is.
+            if foldsAll { return capture(node, atCut, foldsAll: false) }
             return keepCommitted(node, content, atCut, error)
         }
     }
@@ -269,7 +278,8 @@ extension Volume {
             space.markDirty(node)
             return node.movedGeneration > node.heldGeneration
         }
-        return Captured(image: image, failure: isMoved && failure != .damaged ? failure : nil)
+        return Captured(
+            image: image, leftOut: failure, mustNotBe: isMoved && failure != .damaged)
     }
 
     /// Nothing was changed in the generation: there is nothing to wait for.

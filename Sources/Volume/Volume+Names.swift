@@ -165,7 +165,7 @@ extension Volume {
             space.wantsInodes = space.nextInode >= space.inodesReserved
             return space.wantsInodes
         }
-        if isShort { try committer.commit() }
+        if isShort { _ = try committer.commit() }
     }
 
     // MARK: removing

@@ -4,10 +4,10 @@ import DiskFormat
 import FileModel
 import Foundation
 import NamespaceIndex
-import Pipeline
 import Platform
 import XCTest
 
+@testable import Pipeline
 @testable import Volume
 
 final class SpaceTests: XCTestCase {
@@ -100,6 +100,142 @@ final class SpaceTests: XCTestCase {
         for (inode, bytes) in kept {
             XCTAssertEqual(try again.volume.get(inode, count: bytes.count + 1), bytes)
         }
+        try again.live.close()
+    }
+
+    /// Somebody else takes so much of the medium that new data finds no room, and commits do.
+    private func occupy(_ backend: MemoryBackend) throws {
+        let space = try backend.space()
+        let count = Int(space.availableBytes - space.totalBytes / 12)
+        let file = try backend.createFile("foreign")
+        try [UInt8](repeating: 1, count: count).withUnsafeBytes { try file.write([$0], at: 0) }
+        try file.synchronize()
+        // The medium is not asked each time.
+        sleepNanoseconds(2 * SpaceGate.intervalNanoseconds)
+    }
+
+    private static func vacate(_ backend: MemoryBackend) {
+        try? backend.removeFile("foreign")
+        try? backend.synchronizeNames()
+    }
+
+    /// What found no room is in no commit: whoever asks for everything to be durable is told so, whoever
+    /// asks for another file is not, names and deletions go on, and no snapshot is made.
+    func testACommitTellsWhatItHasLeftOut() throws {
+        var random = SeededGenerator(seed: 2)
+        let backend = MemoryBackend(capacityBytes: 24 << 20)
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        let volume = open.volume
+        let bytes = random.bytes(20_000)
+        let other = try volume.makeFile(Array("other".utf8), in: 1).inode
+        try open.live.commit()
+        let inode = try volume.makeFile(Array("file".utf8), in: 1).inode
+        try volume.put(bytes, into: inode)
+        try occupy(backend)
+        for _ in 0..<2 {
+            XCTAssertThrowsError(try open.live.commit()) {
+                XCTAssertEqual($0 as? FileError, .noSpace)
+            }
+            XCTAssertThrowsError(try volume.synchronizeAll())
+            XCTAssertThrowsError(try open.live.checkpoint())
+            XCTAssertThrowsError(try volume.synchronize(inode, dataOnly: true))
+            XCTAssertNoThrow(try volume.synchronize(other, dataOnly: false))
+        }
+        XCTAssertThrowsError(try open.live.createSnapshot(SnapshotDraft(name: "s"), of: "main"))
+        XCTAssertEqual(open.live.store.snapshots.count, 0)
+        try volume.removeFile(Array("other".utf8), in: 1)
+        volume.forget(other, count: 1)
+        XCTAssertEqual(try volume.get(inode, count: 30_000), bytes)
+        Self.vacate(backend)
+        sleepNanoseconds(2 * SpaceGate.intervalNanoseconds)
+        try open.live.commit()
+        let crashed = backend.crash()
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+        let again = try OpenStore(crashed, MemoryIndexProvider())
+        XCTAssertEqual(try again.volume.get(inode, count: 30_000), bytes)
+        XCTAssertNil(try again.volume.find(Array("other".utf8), in: 1))
+        try again.live.close()
+    }
+
+    /// Closing waits a while for room, and tells when there is none; the store is as the last commit
+    /// left it all the same.
+    func testClosingTellsWhatFoundNoRoom() throws {
+        var random = SeededGenerator(seed: 3)
+        for isPassing in [true, false] {
+            let backend = MemoryBackend(capacityBytes: 24 << 20)
+            let index = MemoryIndexProvider()
+            try makeStore(backend, index)
+            let open = try OpenStore(backend, index)
+            let bytes = random.bytes(20_000)
+            let inode = try open.volume.makeFile(Array("file".utf8), in: 1).inode
+            try open.volume.put(bytes, into: inode)
+            try occupy(backend)
+            let freeing = Thread {
+                sleepNanoseconds(400_000_000)
+                Self.vacate(backend)
+            }
+            if isPassing {
+                freeing.start()
+                try open.live.close()
+            } else {
+                XCTAssertThrowsError(try open.live.close()) {
+                    XCTAssertEqual($0 as? FileError, .noSpace)
+                }
+                Self.vacate(backend)
+            }
+            XCTAssertEqual(try complaints(backend, index), [])
+            let again = try OpenStore(backend, index)
+            XCTAssertEqual(
+                try again.volume.get(inode, count: 30_000), isPassing ? bytes : [])
+            try again.live.close()
+        }
+    }
+
+    /// A big change beside damage can neither be folded nor laid as pieces: it is told, and nothing else
+    /// suffers.
+    func testABigChangeBesideDamageIsToldAndStopsNothing() throws {
+        var random = SeededGenerator(seed: 4)
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        var open = try OpenStore(backend, index)
+        let bytes = random.bytes(900_000)
+        let inode = try open.volume.makeFile(Array("big".utf8), in: 1).inode
+        try open.volume.put(bytes, into: inode)
+        try open.live.close()
+        try damage(backend, share: 0.5)
+        var options = smallOptions()
+        options.dirtyBytesMax = 1 << 20
+        open = try OpenStore(backend, index, options: options)
+        let volume = open.volume
+        guard
+            let first = stride(from: 0, to: bytes.count, by: 1024).first(where: {
+                (try? volume.get(inode, at: UInt64($0), count: 1024)) == nil
+            })
+        else { return XCTFail("nothing is damaged") }
+        // It begins within what cannot be read, and is too long for a piece.
+        let place = first + 5000
+        let change = random.bytes(300_000)
+        try volume.put(change, into: inode, at: UInt64(place))
+        let other = try volume.makeFile(Array("other".utf8), in: 1).inode
+        try volume.put([1, 2, 3], into: other)
+        for _ in 0..<2 {
+            XCTAssertThrowsError(try volume.synchronize(inode, dataOnly: true)) {
+                XCTAssertEqual($0 as? FileError, .damaged)
+            }
+            XCTAssertThrowsError(try volume.synchronizeAll())
+            XCTAssertThrowsError(try open.live.checkpoint())
+            XCTAssertNoThrow(try volume.synchronize(other, dataOnly: true))
+        }
+        XCTAssertLessThan(open.store.commitsSinceCheckpoint, 2)
+        XCTAssertEqual(
+            try volume.get(inode, at: UInt64(place), count: change.count), change)
+        XCTAssertThrowsError(try open.live.close())
+        let again = try OpenStore(backend, MemoryIndexProvider())
+        XCTAssertEqual(try again.volume.get(other, count: 4), [1, 2, 3])
         try again.live.close()
     }
 

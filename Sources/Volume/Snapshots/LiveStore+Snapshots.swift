@@ -172,7 +172,11 @@ extension LiveStore {
         // What comes later is not in it, or only by chance.
         let time = Volume.now()
         do throws(FileError) {
-            try checkpointVolumes { (draft) throws(FileError) in
+            _ = try checkpointVolumes { (draft, leftOut) throws(FileError) in
+                // It would keep for good a file without what was written to it.
+                if let leftOut, leftOut != .damaged { throw leftOut }
+                unfoldable = leftOut != nil
+                if unfoldable { return }
                 guard let root = try currentRoot(of: volume, draft) else { return }
                 unfoldable = try volume.hasPieces()
                 if unfoldable { return }
