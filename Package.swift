@@ -126,14 +126,20 @@ let package = Package(
                 "SuperChunks", "Compression", "Trees", "Volume",
             ]),
         layer("Queries", ["Checking", "DiskFormat", "Trees"]),
+        layer(
+            "Streams",
+            [
+                "Backends", "Checking", "Chunking", "DiskFormat", "FileModel", "Folding", "Hashing",
+                "Packs", "Pipeline", "Platform", "Trees", "Volume",
+            ]),
         // L7: programs
         program(
             "ashlar",
             [
                 "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
                 "Compression", "ChunkIndex", "Metadata", "Trees", "Pipeline", "Volume",
-                "Checking", "Console", "Control", "Mount", "Queries", "Retention", arguments,
-                logging,
+                "Checking", "Console", "Control", "Mount", "Queries", "Retention", "Streams",
+                arguments, logging,
             ]),
         program(
             "fsck",
@@ -168,6 +174,12 @@ let package = Package(
         suite("WriteBuffersTests", ["WriteBuffers"]),
         suite("QueriesTests", ["Queries", "DiskFormat"]),
         suite("RetentionTests", ["Retention", "DiskFormat"]),
+        suite(
+            "StreamsTests",
+            [
+                "Streams", "Backends", "Checking", "DiskFormat", "FileModel", "Metadata", "Queries",
+                "Pipeline", "Platform", "Trees", "Volume", "CLinux",
+            ]),
         suite("FoldingTests", ["Folding", "Chunking", "DiskFormat", "Hashing", "Trees"]),
         suite(
             "CheckingTests",

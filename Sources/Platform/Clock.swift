@@ -23,3 +23,11 @@ public func sleepNanoseconds(_ nanoseconds: UInt64) {
         tv_nsec: end.overflow ? 0 : Int(end.partialValue % 1_000_000_000))
     while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nil) == EINTR {}
 }
+
+/// The time of day as filesystems stamp files with it: no file that changes from now on gets an
+/// earlier time of change.
+public func stampClock() -> (seconds: Int64, nanoseconds: UInt32) {
+    var now = timespec()
+    succeed(clock_gettime(CLOCK_REALTIME_COARSE, &now))
+    return (Int64(now.tv_sec), UInt32(now.tv_nsec))
+}

@@ -18,7 +18,7 @@ enum Layers {
         ],
         ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking", "Retention"],
-        ["Mount", "Control", "Console", "Repair", "Queries", "Server"],
+        ["Mount", "Control", "Console", "Repair", "Queries", "Streams", "Server"],
         ["ashlar", "fsck", "estimate", "decoder-fuzzer"],
     ]
 

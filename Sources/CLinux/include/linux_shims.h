@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "program_shims.h"
+#include "tree_shims.h"
 
 // MARK: opening
 

@@ -132,7 +132,7 @@ extension LiveStore {
         return gone
     }
 
-    private func checkIsFree(_ name: String, _ volume: String) throws(SnapshotError) {
+    func checkIsFree(_ name: String, _ volume: String) throws(SnapshotError) {
         if try snapshots(of: volume).contains(where: { $0.name == name }) { throw .exists(name) }
     }
 
@@ -233,7 +233,7 @@ extension LiveStore {
         }
     }
 
-    private func tellViews(_ changed: [SnapshotImage]) {
+    func tellViews(_ changed: [SnapshotImage]) {
         for view in views.withLock({ $0.compactMap(\.view) }) { view.snapshotsChanged(changed) }
     }
 

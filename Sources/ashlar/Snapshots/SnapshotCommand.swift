@@ -1,6 +1,7 @@
 // `ashlar snapshot`: what a volume was, kept under a name.
 import ArgumentParser
 import Console
+import Volume
 
 /// Makes, lists, changes, checks and deletes snapshots. Where a daemon has the store, it does it.
 struct SnapshotCommand: ParsableCommand {
@@ -54,11 +55,23 @@ struct SnapshotArguments: ParsableArguments {
 /// `ashlar snapshot create STORE NAME`.
 struct SnapshotCreateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Make a snapshot of a volume as it is now.",
+        commandName: "create",
+        abstract: "Make a snapshot of a volume as it is now, or of a directory of the machine.",
         discussion: """
             Everything that was written before is in it. Writers go on meanwhile. For instance:
 
               ashlar snapshot create /srv/store "daily-$(date +%F)" --tag daily
+
+            With --source a directory is scanned into the store, which must not be mounted: files of \
+            every kind, with owners, permissions, times of modification, attributes, access lists, \
+            holes and hard links. Files are not read again that are as an earlier snapshot of the \
+            same directory has them, by size, times of modification and change, and inode number. \
+            Ended by a signal it makes no snapshot, keeps what was stored, and finds it there when it \
+            is repeated. For instance:
+
+              ashlar snapshot create --source /home /srv/store home-1 --exclude '*.o' --exclude cache/
+
+            Exit codes: 1 also where files could not be read, and are not in the snapshot.
             """)
 
     @OptionGroup var arguments: SnapshotArguments
@@ -74,7 +87,28 @@ struct SnapshotCreateCommand: ParsableCommand {
     @Flag(help: "Pin it: it is not deleted before it is unpinned.")
     var pin = false
 
+    @Option(
+        help: ArgumentHelp("Scan this directory, in place of a volume.", valueName: "directory"))
+    var source: String?
+
+    @OptionGroup(title: "Options of --source") var scan: ScanArguments
+
+    func validate() throws {
+        if source == nil, scan.isGiven {
+            throw ValidationError("Give --source with the options of a scan.")
+        }
+    }
+
     func run() throws {
+        if let source {
+            var draft = SnapshotDraft(name: arguments.name)
+            draft.description = description
+            draft.tags = tags
+            draft.isPinned = pin
+            let snapshot = DirectorySnapshot(
+                store: arguments.store, volume: arguments.volume, draft: draft)
+            return try snapshot.run(source, scan, asJSON: arguments.json)
+        }
         var action = SnapshotAction(.create, arguments.name, of: arguments.volume)
         action.description = description
         action.tags = tags

@@ -17,8 +17,9 @@ struct WritableStore {
     private let lock: StoreLock
     private let path: String
 
+    /// - Parameter timing: when commits and checkpoints are due.
     /// - Throws: `CommandFailure`; `busy`, naming the holder, where somebody has the store.
-    init(_ path: String) throws {
+    init(_ path: String, timing: LiveStore.Timing = LiveStore.Timing()) throws {
         self.path = path
         guard let folder = realpath(path, nil) else {
             throw CommandFailure(Errno(rawValue: errno), DisplayText.escaped(path.utf8))
@@ -38,7 +39,7 @@ struct WritableStore {
                 backend, index: RocksIndexProvider(path: StoreLayout.index(of: path)),
                 options: options)
             do throws(StoreError) {
-                live = try LiveStore(store, options: VolumeOptions())
+                live = try LiveStore(store, options: VolumeOptions(), timing: timing)
             } catch {
                 // The first failure is the one to tell.
                 try? store.close()

@@ -1,0 +1,81 @@
+// What all commands are given that scan a directory.
+import ArgumentParser
+import Console
+import Foundation
+import Platform
+import Streams
+
+/// How a directory is scanned.
+struct ScanArguments: ParsableArguments {
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "Leave out what matches, as in gitignore(5); may be repeated.", valueName: "pattern"))
+    var exclude: [String] = []
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("Read such patterns from a file.", valueName: "file"))
+    var excludeFrom: [String] = []
+
+    @Flag(help: "Stay on the directory's own filesystem.")
+    var oneFileSystem = false
+
+    @Option(
+        help: ArgumentHelp("Open directories less than so many levels down.", valueName: "levels"))
+    var maxDepth: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Of a file that cannot be read: skip it, or stop.", valueName: "skip|stop"))
+    var onError = "skip"
+
+    @Flag(help: "Read every file, changed or not.")
+    var verify = false
+
+    @Flag(help: "Show no progress, and count nothing beforehand.")
+    var noProgress = false
+
+    mutating func validate() throws {
+        if let maxDepth, maxDepth < 1 { throw ValidationError("--max-depth is at least 1.") }
+        if ScanOptions.ErrorPolicy(rawValue: onError) == nil {
+            throw ValidationError("--on-error is skip or stop.")
+        }
+    }
+
+    /// Whether anything is not as it is by default.
+    var isGiven: Bool {
+        !exclude.isEmpty || !excludeFrom.isEmpty || oneFileSystem || maxDepth != nil || verify
+            || noProgress || onError != "skip"
+    }
+
+    /// - Parameter omitted: paths of what is left out, whatever the rules say; they need not exist.
+    func options(omitting omitted: [String]) throws(CommandFailure) -> ScanOptions {
+        var rules = ExcludeRules()
+        for path in excludeFrom {
+            guard let data = FileManager.default.contents(atPath: path) else {
+                throw CommandFailure(
+                    .notFound, "cannot read the patterns in \(DisplayText.escaped(path.utf8))")
+            }
+            for line in data.split(separator: 0x0a) { rules.add(line) }
+        }
+        for pattern in exclude { rules.add(pattern.utf8) }
+        var options = ScanOptions()
+        options.verifiesAll = verify
+        options.staysOnFilesystem = oneFileSystem
+        options.depthMax = maxDepth
+        options.errorPolicy = ScanOptions.ErrorPolicy(rawValue: onError) ?? .skip
+        options.workerCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
+        let final = rules
+        if !rules.isEmpty {
+            options.isExcluded = { path, isDirectory in
+                final.excludes(path, isDirectory: isDirectory)
+            }
+        }
+        for path in omitted {
+            guard let facts = try? OpenDirectory(path: path).facts() else { continue }
+            options.omitted.insert(FileIdentity(facts))
+        }
+        return options
+    }
+}

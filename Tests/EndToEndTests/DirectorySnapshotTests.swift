@@ -1,0 +1,118 @@
+import EndToEndSupport
+import Foundation
+import XCTest
+
+/// Directories of the machine as snapshots of a store: what a mount shows of them is what they are.
+final class DirectorySnapshotTests: EndToEndTestCase {
+    private func makeSource() throws -> String {
+        var random = SeededGenerator()
+        let source = try makeDirectory("source")
+        for index in 0..<60 {
+            let folder = "\(source)/d\(index % 4)"
+            _ = mkdir(folder, 0o755)
+            try System.writeFile("\(folder)/\(index)", random.bytes(random.below(60_000)))
+        }
+        try System.check(link("\(source)/d0/0", "\(source)/d1/linked"))
+        try System.check(symlink("d0/4", "\(source)/symbolic"))
+        try System.check(symlink("nowhere", "\(source)/dangling"))
+        try System.writeFile("\(source)/new\nline:", random.bytes(10))
+        try System.check(chmod("\(source)/d2/2", 0))
+        try mustRun([try Machine.require("setfacl"), "-m", "u:12:rw", "\(source)/d3/3"])
+        try mustRun([try Machine.require("setfattr"), "-n", "user.x", "-v", "y", "\(source)/d3"])
+        let times = [timespec(tv_sec: 5, tv_nsec: 7), timespec(tv_sec: 99, tv_nsec: 123_456_789)]
+        try System.check(utimensat(AT_FDCWD, "\(source)/d1", times, 0))
+        return source
+    }
+
+    func testAMountShowsWhatWasScanned() throws {
+        let source = try makeSource()
+        let place = try makePlace()
+        let made = try ashlar([
+            "snapshot", "create", "--source", source, place.store, "one", "--json",
+        ])
+        XCTAssertEqual(made.code, 0, made.errors)
+        let report = try made.json()
+        XCTAssertEqual(report["files"] as? Int, 61)
+        XCTAssertEqual(report["skipped"] as? Int, 0)
+        let mounted = Place(
+            test: self, store: place.store + "@one", mountpoint: place.mountpoint)
+        try mounted.mount()
+        try assertEqualTrees(source, place.mountpoint)
+        // Somebody has the store: said, with what to do.
+        let refused = try ashlar(["snapshot", "create", "--source", source, place.store, "two"])
+        XCTAssertEqual(refused.code, 11)
+        XCTAssertTrue(refused.errors.contains("unmount it first"), refused.errors)
+        try place.unmount()
+        let cloned = try ashlar(["snapshot", "clone", place.store, "one", "copy"])
+        XCTAssertEqual(cloned.code, 0, cloned.errors)
+        try place.mount("volume=copy")
+        try assertEqualTrees(source, place.mountpoint)
+        try place.unmount()
+        try place.mustBeClean()
+    }
+
+    func testAFileThatCannotBeRead() throws {
+        let source = try makeSource()
+        let place = try makePlace()
+        let excluded = try ashlar([
+            "snapshot", "create", "--source", source, place.store, "one", "--exclude", "d[0-2]/",
+            "--exclude", "/sym*", "--max-depth", "1",
+        ])
+        XCTAssertEqual(excluded.code, 0, excluded.errors)
+        let list = try ashlar(["ls", place.store + "@one", "/"]).text
+        XCTAssertEqual(
+            list.split(separator: "\n").map(String.init),
+            ["d3", "dangling", "new", "line:"])
+        for words in [["--on-error", "never"], ["--max-depth", "0"]] {
+            let result = try ashlar(
+                ["snapshot", "create", "--source", source, place.store, "x"] + words)
+            XCTAssertEqual(result.code, 2, result.errors)
+        }
+        let without = try ashlar(["snapshot", "create", place.store, "x", "--verify"])
+        XCTAssertEqual(without.code, 2)
+        let missing = try ashlar(
+            ["snapshot", "create", "--source", source + "/nothing", place.store, "x"])
+        XCTAssertEqual(missing.code, 1)
+        try place.mustBeClean()
+    }
+
+    private func packBytes(_ place: Place) throws -> Int {
+        let folder = place.store + "/packs"
+        return try FileManager.default.contentsOfDirectory(atPath: folder).reduce(0) {
+            let file = try FileManager.default.attributesOfItem(atPath: folder + "/" + $1)
+            return $0 + (file[.size] as? Int ?? 0)
+        }
+    }
+
+    /// A signal at any moment: no snapshot, a clean store, and the same command goes on.
+    func testInterruptedAndRepeated() throws {
+        var random = SeededGenerator()
+        let source = try makeDirectory("source")
+        for index in 0..<600 {
+            try System.writeFile("\(source)/\(index)", random.bytes(150_000))
+        }
+        let place = try makePlace()
+        let command = [try Program.built("ashlar"), "snapshot", "create", "--source", source]
+        for storedBytes in [0, 1 << 20, 30 << 20] {
+            let program = try Program(command + [place.store, "one"], scratch: folder)
+            while try packBytes(place) < storedBytes, program.isRunning { usleep(2000) }
+            program.signal(SIGINT)
+            let result = try program.finish(seconds: 60)
+            if result.code == 0 { break }
+            XCTAssertEqual(result.code, 130, result.errors)
+            if storedBytes > 0 {
+                XCTAssertTrue(result.errors.contains("is kept in the store"), result.errors)
+            }
+            try place.mustBeClean()
+        }
+        if try ashlar(["snapshot", "show", place.store, "one"]).code != 0 {
+            XCTAssertEqual(try run(command + [place.store, "one"]).code, 0)
+        }
+        let mounted = Place(
+            test: self, store: place.store + "@one", mountpoint: place.mountpoint)
+        try mounted.mount()
+        try assertEqualTrees(source, place.mountpoint)
+        try place.unmount()
+        try place.mustBeClean()
+    }
+}
