@@ -132,13 +132,15 @@ let package = Package(
                 "Backends", "Checking", "Chunking", "DiskFormat", "FileModel", "Folding", "Hashing",
                 "Packs", "Pipeline", "Platform", "Trees", "Volume",
             ]),
+        layer("Restoring", ["CLinux", "Checking", "DiskFormat", "Platform", "Trees"]),
         // L7: programs
         program(
             "ashlar",
             [
                 "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
                 "Compression", "ChunkIndex", "Metadata", "Trees", "Pipeline", "Volume",
-                "Checking", "Console", "Control", "Mount", "Queries", "Retention", "Streams",
+                "Checking", "Console", "Control", "Mount", "Queries", "Restoring", "Retention",
+                "Streams",
                 arguments, logging,
             ]),
         program(
@@ -209,7 +211,7 @@ let package = Package(
             "VolumeTests",
             [
                 "Volume", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
-                "Metadata", "NamespaceIndex", "Pipeline", "Platform", "Queries",
+                "Metadata", "NamespaceIndex", "Pipeline", "Platform", "Queries", "Restoring",
             ]),
         // No tests of its own: what suites on real mounts share. A test target, since XCTest does
         // not exist where the standard library is linked in.

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef PR_SET_IO_FLUSHER
@@ -111,4 +112,20 @@ int ashlar_set_dumpable(bool dumpable) {
 
 int ashlar_set_parent_death_signal(int signal) {
     return prctl(PR_SET_PDEATHSIG, (unsigned long)signal, 0, 0, 0);
+}
+
+ssize_t ashlar_list_attributes(const char *path, char *names, size_t count) {
+    return listxattr(path, names, count);
+}
+
+ssize_t ashlar_get_attribute(const char *path, const char *name, void *value, size_t count) {
+    return getxattr(path, name, value, count);
+}
+
+int ashlar_set_attribute(const char *path, const char *name, const void *value, size_t count) {
+    return setxattr(path, name, value, count, 0);
+}
+
+int ashlar_remove_attribute(const char *path, const char *name) {
+    return removexattr(path, name);
 }

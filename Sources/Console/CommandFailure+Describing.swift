@@ -9,7 +9,10 @@ import Platform
 extension CommandFailure {
     /// A system call refused, as the kind that its error number calls for.
     ///
+    /// Where a word is a kind and an error number (`.interrupted`), the kind is meant.
+    ///
     /// - Parameter what: what was tried: "cannot open /srv/store".
+    @_disfavoredOverload
     public init(_ code: Errno, _ what: String) {
         self.init(Self.kind(of: code), "\(what): \(Self.words(code))")
     }

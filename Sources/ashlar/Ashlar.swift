@@ -27,7 +27,7 @@ struct Ashlar: ParsableCommand {
             MakeCommand.self, MountCommand.self, UnmountCommand.self, CheckCommand.self,
             ListCommand.self, PrintCommand.self, StatisticsCommand.self, UsageCommand.self,
             DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, DifferenceCommand.self,
-            RetentionCommand.self, ReclaimCommand.self, QueryCommand.self,
+            RestoreCommand.self, RetentionCommand.self, ReclaimCommand.self, QueryCommand.self,
             FindDuplicatesCommand.self, FindLargestCommand.self, FindNewestCommand.self,
             FindOldestCommand.self, MountHelperCommand.self,
         ])

@@ -18,7 +18,9 @@ enum Layers {
         ],
         ["Pipeline", "Folding", "Reclaim"],
         ["Volume", "Snapshots", "Checking", "Retention"],
-        ["Mount", "Control", "Console", "Repair", "Queries", "Streams", "Server"],
+        [
+            "Mount", "Control", "Console", "Repair", "Queries", "Restoring", "Streams", "Server",
+        ],
         ["ashlar", "fsck", "estimate", "decoder-fuzzer"],
     ]
 

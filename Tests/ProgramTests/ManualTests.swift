@@ -67,6 +67,7 @@ final class ManualTests: DirectoryTestCase {
                 VolumeListCommand.helpMessage(), VolumeRemoveCommand.helpMessage(),
                 ReclaimCommand.helpMessage(), QueryCommand.helpMessage(),
                 FindDuplicatesCommand.helpMessage(), RetentionApplyCommand.helpMessage(),
+                RestoreCommand.helpMessage(),
                 FindLargestCommand.helpMessage(),
                 SnapshotCreateCommand.helpMessage(),
                 SnapshotListCommand.helpMessage(), SnapshotShowCommand.helpMessage(),

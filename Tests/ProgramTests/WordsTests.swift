@@ -1,3 +1,4 @@
+import Checking
 @testable import Console
 import DiskFormat
 import Packs
@@ -131,6 +132,14 @@ final class WordsTests: XCTestCase {
         XCTAssertEqual(ProgramFamily.check.exitCode(for: .interrupted), 32)
         XCTAssertEqual(ProgramFamily.check.exitCode(for: .busy), 8)
         XCTAssertEqual(ProgramFamily.general.exitCode(for: .notAStore), 10)
+    }
+
+    /// `.interrupted` is a kind of failure, and an error number too.
+    func testWhatASignalEnds() {
+        let failure = CommandFailure(.interrupted, "ended by a signal")
+        XCTAssertEqual(failure.message, "ended by a signal")
+        XCTAssertEqual(ProgramFamily.general.exitCode(for: failure.kind), 130)
+        XCTAssertEqual(CommandFailure(CheckingError.cancelled, store: "/s").kind, .interrupted)
     }
 
     func testErrorsInWords() {

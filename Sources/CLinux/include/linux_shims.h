@@ -55,6 +55,15 @@ int ashlar_rename_exclusive(int from_directory, const char *from, int to_directo
 int ashlar_rename_exchange(int from_directory, const char *from, int to_directory,
                            const char *to);
 
+// MARK: extended attributes
+
+// listxattr(2), getxattr(2), setxattr(2) and removexattr(2), which follow symbolic links: a path below
+// /proc/self/fd leads to the very inode of a descriptor.
+ssize_t ashlar_list_attributes(const char *path, char *names, size_t count);
+ssize_t ashlar_get_attribute(const char *path, const char *name, void *value, size_t count);
+int ashlar_set_attribute(const char *path, const char *name, const void *value, size_t count);
+int ashlar_remove_attribute(const char *path, const char *name);
+
 // MARK: locks
 
 // Locks of an open file description (OFD) over the whole file. They belong to the description, not

@@ -98,13 +98,13 @@ struct MountPlace: Equatable {
             advice: "Unmount it first: umount \(shown)")
     }
 
-    private struct Identity: Hashable {
+    struct Identity: Hashable {
         var device: UInt64
         var inode: UInt64
     }
 
     /// Device and inode of a directory and of all above it: paths may differ by bind mounts.
-    private static func identities(upFrom path: String) throws(CommandFailure) -> [Identity] {
+    static func identities(upFrom path: String) throws(CommandFailure) -> [Identity] {
         var identities: [Identity] = []
         var parts = path.split(separator: "/")
         while true {
