@@ -37,6 +37,8 @@ public struct FileDifference: Equatable, Sendable {
     public var new: InodeImage?
     /// Empty where only one has it.
     public var aspects: Aspects
+    /// The path that the first has it under, where that is another (see `RenamedDifferences`).
+    public var oldPath: [UInt8]?
 }
 
 /// The differences of two volumes or snapshots of stores with the same parameters, one by one, in the
@@ -62,15 +64,22 @@ public struct VolumeDifference {
     private let old: VolumeState
     private let new: VolumeState
     private let wanted: FileDifference.Aspects
+    /// Only what is at or below one of these is told; empty: all.
+    private let prefixes: [[UInt8]]
     /// Equal trees do not tell that all below is equal.
     private let isExhaustive: Bool
     private var frames: [Frame] = []
     private var hasBegun = false
 
-    /// - Parameter wanted: what is looked at of files that both have.
+    /// - Parameters:
+    ///   - wanted: what is looked at of files that both have.
+    ///   - prefixes: paths; only what is at or below one of them is told, and nothing opened that does
+    ///     not lie on the way. Empty: all.
     public init(
-        from old: VolumeState, to new: VolumeState, wanted: FileDifference.Aspects = .all
+        from old: VolumeState, to new: VolumeState, wanted: FileDifference.Aspects = .all,
+        below prefixes: [[UInt8]] = []
     ) throws(TreeError) {
+        self.prefixes = prefixes.contains([]) ? [] : prefixes
         self.old = old
         self.new = new
         self.wanted = wanted
@@ -106,21 +115,50 @@ public struct VolumeDifference {
     private mutating func compare(
         _ path: [UInt8], _ a: InodeImage?, _ b: InodeImage?
     ) throws(TreeError) -> FileDifference? {
+        let isWithin = isWithin(path)
         let aIsFolder = a.map { $0.mode >> 12 == 4 } ?? false
         let bIsFolder = b.map { $0.mode >> 12 == 4 } ?? false
-        if aIsFolder || bIsFolder {
+        if aIsFolder || bIsFolder, isWithin || leadsWithin(path) {
             try open(path, aIsFolder ? a : nil, bIsFolder ? b : nil)
         }
+        guard isWithin else { return nil }
         guard let a, let b else {
             return FileDifference(path: path, old: a, new: b, aspects: [])
         }
-        let aspects = try aspects(a, b).intersection(wanted)
+        let aspects = try Self.aspects(a, in: old, b, in: new).intersection(wanted)
         return aspects.isEmpty
             ? nil : FileDifference(path: path, old: a, new: b, aspects: aspects)
     }
 
-    private func aspects(
-        _ a: InodeImage, _ b: InodeImage
+    private func isWithin(_ path: [UInt8]) -> Bool {
+        prefixes.isEmpty || prefixes.contains { Self.isBelow(path, $0) }
+    }
+
+    private func leadsWithin(_ path: [UInt8]) -> Bool {
+        prefixes.contains { path.isEmpty || Self.isBelow($0, path) }
+    }
+
+    /// Whether a path is another, or lies below it.
+    private static func isBelow(_ path: [UInt8], _ top: [UInt8]) -> Bool {
+        path.starts(with: top) && (path.count == top.count || path[top.count] == UInt8(ascii: "/"))
+    }
+
+    /// Whether both are of one volume, so that inodes are the same by their numbers.
+    var isOfOneVolume: Bool { old.id == new.id }
+
+    /// A file that has another path in the second.
+    func renamed(
+        from oldPath: [UInt8], _ a: InodeImage, to path: [UInt8], _ b: InodeImage
+    ) throws(TreeError) -> FileDifference {
+        FileDifference(
+            path: path, old: a, new: b,
+            aspects: try Self.aspects(a, in: old, b, in: new).intersection(wanted),
+            oldPath: oldPath)
+    }
+
+    /// What of two files is not the same.
+    public static func aspects(
+        _ a: InodeImage, in old: VolumeState, _ b: InodeImage, in new: VolumeState
     ) throws(TreeError) -> FileDifference.Aspects {
         var result: FileDifference.Aspects = []
         if a.mode & 0o7777 != b.mode & 0o7777 { result.insert(.permissions) }
@@ -129,12 +167,12 @@ public struct VolumeDifference {
         guard a.mode >> 12 == b.mode >> 12 else { return result.union(.kind) }
         if a.mode >> 12 == 4 { return result }
         if a.modificationTime != b.modificationTime { result.insert(.time) }
-        if try !hasEqualContent(a, b) { result.insert(.content) }
+        if try !hasEqualContent(a, in: old, b, in: new) { result.insert(.content) }
         return result
     }
 
-    private func hasEqualContent(
-        _ a: InodeImage, _ b: InodeImage
+    private static func hasEqualContent(
+        _ a: InodeImage, in old: VolumeState, _ b: InodeImage, in new: VolumeState
     ) throws(TreeError) -> Bool {
         guard a.size == b.size, a.device?.major == b.device?.major,
             a.device?.minor == b.device?.minor

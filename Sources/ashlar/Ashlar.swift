@@ -29,7 +29,8 @@ struct Ashlar: ParsableCommand {
             DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, DifferenceCommand.self,
             RestoreCommand.self, RetentionCommand.self, ReclaimCommand.self, QueryCommand.self,
             FindDuplicatesCommand.self, FindLargestCommand.self, FindNewestCommand.self,
-            FindOldestCommand.self, MountHelperCommand.self,
+            FindOldestCommand.self, FindChangesCommand.self, HistoryCommand.self,
+            MountHelperCommand.self,
         ])
 }
 

@@ -34,6 +34,19 @@ extension ModelRun {
             found.append((next.path, next.aspects, sign))
         }
         try compare(found, a, b)
+        // Of a part: what is told of all there.
+        let paths = found.map(\.path) + [[]]
+        guard let place = paths.randomElement(using: &random) else { return }
+        let prefix = place.prefix(random.below(place.count + 1))
+        let top = Array(prefix.split(separator: UInt8(ascii: "/")).joined(separator: [0x2f]))
+        var part = try VolumeDifference(
+            from: try view(first), to: isLive ? main : try view(second), below: [top])
+        var told: [[UInt8]] = []
+        while let next = try part.next() { told.append(next.path) }
+        let expected = found.map(\.path).filter {
+            top.isEmpty || $0 == top || $0.starts(with: top + [UInt8(ascii: "/")])
+        }
+        try expect(told == expected, "below \(text(top)): \(told.map(text))")
     }
 
     private func compare(

@@ -15,10 +15,11 @@ struct DifferenceCommand: ParsableCommand {
         discussion: """
             Each is STORE@SNAPSHOT, or STORE for the volume as it is now. A line for each difference: A \
             added, D deleted, M modified (and what: kind, content, permissions, owner, time, \
-            attributes), in the order of paths. Directories that are equal are not opened. For \
-            instance:
+            attributes), with --find-renames also R renamed, in the order of paths. Directories that \
+            are equal are not opened. For instance:
 
               ashlar diff /srv/store@monday /srv/store@tuesday
+              ashlar diff -M --content /srv/store@monday /srv/store /etc --exclude '*.bak'
               ashlar diff --quick /srv/store@monday /srv/store || echo changed
 
             Exit codes: 0 nothing differs, 1 something does, 2 trouble.
@@ -30,30 +31,17 @@ struct DifferenceCommand: ParsableCommand {
     @Argument(help: "The second: STORE@SNAPSHOT, or STORE.")
     var new: String
 
+    @Argument(help: "Paths: only what is at or below one of them.")
+    var paths: [String] = []
+
     @Option(help: ArgumentHelp("The volume.", valueName: "name"))
     var volume = "main"
-
-    @Flag(help: "Compare content only.")
-    var content = false
-
-    @Flag(help: "Compare attributes only.")
-    var attributes = false
 
     @Flag(help: "Say nothing, and end at the first difference.")
     var quick = false
 
-    @Flag(name: .customLong("zero"), help: "End each line with NUL, and escape nothing.")
-    var zero = false
-
-    @Flag(help: "One JSON object a line.")
-    var json = false
-
-    /// Written out after so many, so that whoever reads sees something, and a closed pipe ends it.
-    private static let linesPerFlush = 256
-
-    func validate() throws {
-        if zero && json { throw ValidationError("Choose one of --zero and --json.") }
-    }
+    @OptionGroup var filter: DifferenceFilter
+    @OptionGroup var form: DifferenceForm
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
@@ -69,6 +57,7 @@ struct DifferenceCommand: ParsableCommand {
     }
 
     private func compare(_ output: Output) throws -> Bool {
+        let form = try form.chosen()
         let (a, b) = try views()
         guard a.parameters.hash == b.parameters.hash,
             a.parameters.chunker == b.parameters.chunker
@@ -77,26 +66,38 @@ struct DifferenceCommand: ParsableCommand {
                 .usage, "the stores cut or name content differently: keys do not compare",
                 advice: "Mount both, and use diff(1).")
         }
-        var count = 0
+        for path in paths { try Self.check(path, a, b) }
+        var writer = DifferenceWriter(output: output, form: form)
+        var differs = false
         do throws(TreeError) {
-            var difference = try VolumeDifference(from: a, to: b, wanted: wanted)
-            while let found = try difference.next() {
-                count += 1
-                if quick { return true }
-                write(found, output)
-                if count % Self.linesPerFlush == 0 { try? output.flush() }
+            var differences = try filter.differences(a, b, below: paths)
+            if differences.hasTooMany, !quick {
+                output.note("too many names came and went: renames are not looked for")
+            }
+            if !quick { writer.begin() }
+            while let found = try differences.next() {
+                differs = true
+                if quick { break }
+                writer.write(found)
             }
         } catch {
             throw CommandFailure(tree: error, what: "\(old), \(new)")
         }
-        return count > 0
+        return differs
     }
 
-    private var wanted: FileDifference.Aspects {
-        switch (content, attributes) {
-        case (true, false): [.kind, .content]
-        case (false, true): [.kind, .permissions, .owner, .time, .attributes]
-        default: .all
+    private static func check(_ path: String, _ a: VolumeState, _ b: VolumeState) throws {
+        let shown = DisplayText.escaped(path.utf8)
+        let isThere: Bool
+        do throws(TreeError) {
+            let inOld = try a.resolve(path) != nil
+            let inNew = try b.resolve(path) != nil
+            isThere = inOld || inNew
+        } catch {
+            throw CommandFailure(tree: error, what: shown)
+        }
+        guard isThere else {
+            throw CommandFailure(.notFound, "\(shown): neither of them has it")
         }
     }
 
@@ -115,47 +116,11 @@ struct DifferenceCommand: ParsableCommand {
         return (a, b)
     }
 
-    // MARK: lines
-
-    private func write(_ found: FileDifference, _ output: Output) {
-        let path = [UInt8(ascii: "/")] + found.path
-        if json {
-            var report: Report = ["path": .name(path), "change": .text(Self.word(found))]
-            if !found.aspects.isEmpty {
-                report.add("what", .list(Self.words(found.aspects).map { .text($0) }))
-            }
-            if let old = found.old { report.add("old", .object(Self.side(old))) }
-            if let new = found.new { report.add("new", .object(Self.side(new))) }
-            if let text = try? report.json(isCompact: true) { output.bytes(text.line) }
-            return
-        }
-        let letter = found.old == nil ? "A " : found.new == nil ? "D " : "M "
-        output.bytes(Array(letter.utf8))
-        guard !found.aspects.isEmpty, !zero else {
-            return output.name(path, terminator: zero ? 0 : 0x0a)
-        }
-        output.name(path, terminator: UInt8(ascii: " "))
-        output.line("(\(Self.words(found.aspects).joined(separator: ", ")))")
-    }
-
-    private static func word(_ found: FileDifference) -> String {
-        found.old == nil ? "added" : found.new == nil ? "deleted" : "modified"
-    }
-
-    private static func words(_ aspects: FileDifference.Aspects) -> [String] {
+    static func words(_ aspects: FileDifference.Aspects) -> [String] {
         let all: [(FileDifference.Aspects, String)] = [
             (.kind, "kind"), (.content, "content"), (.permissions, "permissions"),
             (.owner, "owner"), (.time, "time"), (.attributes, "attributes"),
         ]
         return all.filter { aspects.contains($0.0) }.map(\.1)
-    }
-
-    private static func side(_ image: InodeImage) -> Report {
-        [
-            "mode": .text(ModeText.text(image.mode)), "owner": .number(UInt64(image.owner)),
-            "group": .number(UInt64(image.group)), "size": .bytes(image.size),
-            "modified": .time(image.modificationTime.seconds, image.modificationTime.nanoseconds),
-            "inode": .number(image.inode),
-        ]
     }
 }

@@ -52,30 +52,44 @@ struct FileWriter {
         self.form = form
     }
 
-    func begin() throws(CommandFailure) {
+    /// - Parameter withSnapshots: files are written with those that have them.
+    func begin(withSnapshots: Bool = false) throws(CommandFailure) {
+        let more = withSnapshots ? ",snapshots" : ""
         switch form {
-        case .csv: output.bytes(Array("type,mode,owner,group,size,modified,key,path\r\n".utf8))
+        case .csv:
+            output.bytes(Array("type,mode,owner,group,size,modified,key,path\(more)\r\n".utf8))
         case .table:
-            output.line("TYPE  MODE   OWNER  GROUP          SIZE  MODIFIED              PATH")
+            output.line(
+                "TYPE  MODE   OWNER  GROUP          SIZE  MODIFIED              "
+                    + (withSnapshots ? "SNAPSHOTS:PATH" : "PATH"))
         case .paths, .zero, .json: break
         }
     }
 
-    mutating func write(_ file: FoundFile) throws(CommandFailure) {
+    /// - Parameter snapshots: those that have it, where several were looked into.
+    mutating func write(
+        _ file: FoundFile, in snapshots: [String]? = nil
+    ) throws(CommandFailure) {
         count += 1
+        let head = snapshots.map { Array($0.joined(separator: ",").utf8) + [UInt8(ascii: ":")] }
         switch form {
-        case .paths: output.name([UInt8(ascii: "/")] + file.path, terminator: 0x0a)
-        case .zero: output.name([UInt8(ascii: "/")] + file.path, terminator: 0)
-        case .json: output.bytes(try FileReport.report(file).json(isCompact: true).line)
-        case .csv: output.bytes(csv(file))
-        case .table: table(file)
+        case .paths, .zero:
+            output.bytes(head ?? [])
+            output.name(
+                [UInt8(ascii: "/")] + file.path, terminator: form == .zero ? 0 : 0x0a)
+        case .json:
+            var report = FileReport.report(file)
+            if let snapshots { report.add("snapshots", .list(snapshots.map { .text($0) })) }
+            output.bytes(try report.json(isCompact: true).line)
+        case .csv: output.bytes(csv(file, snapshots))
+        case .table: table(file, head ?? [])
         }
         if count % Self.filesPerFlush == 0 { try output.flush() }
     }
 
     func end() throws(CommandFailure) { try output.flush() }
 
-    private func csv(_ file: FoundFile) -> [UInt8] {
+    private func csv(_ file: FoundFile, _ snapshots: [String]?) -> [UInt8] {
         let image = file.image
         let fields = [
             FileQuery.letter(ofMode: image.mode), String(image.mode & 0o7777, radix: 8),
@@ -87,11 +101,12 @@ struct FileWriter {
             $0 == UInt8(ascii: "\"") ? [$0, $0] : [$0]
         }
         let quote = [UInt8(ascii: "\"")]
+        let more = snapshots.map { "," + $0.joined(separator: " ") } ?? ""
         return Array((fields.joined(separator: ",") + ",").utf8) + quote + path + quote
-            + Array("\r\n".utf8)
+            + Array((more + "\r\n").utf8)
     }
 
-    private func table(_ file: FoundFile) {
+    private func table(_ file: FoundFile, _ head: [UInt8]) {
         let image = file.image
         func padded(_ text: String, _ width: Int) -> String {
             String(repeating: " ", count: max(0, width - text.utf8.count)) + text
@@ -102,7 +117,7 @@ struct FileWriter {
             padded(String(image.size), 13),
             " " + ReportTime.text(image.modificationTime.seconds, 0), "",
         ]
-        output.bytes(Array(words.joined(separator: " ").utf8))
+        output.bytes(Array(words.joined(separator: " ").utf8) + head)
         output.name([UInt8(ascii: "/")] + file.path, terminator: 0x0a)
     }
 }

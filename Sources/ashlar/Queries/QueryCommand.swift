@@ -4,6 +4,7 @@ import Checking
 import Console
 import DiskFormat
 import Queries
+import Trees
 
 /// Finds files.
 struct QueryCommand: ParsableCommand {
@@ -18,6 +19,9 @@ struct QueryCommand: ParsableCommand {
               ashlar query --pattern '**/*.ko' --min-size 1.5M \\
                 --modified-after 2026-01-01T00:00:00Z /srv/store@monday
 
+            With --all-snapshots each version of a path is found with the snapshots that have it, as \
+            monday,tuesday:/path; trees that snapshots share are walked once.
+
             Exit status: 0 something was found, 1 nothing was.
             """)
 
@@ -25,9 +29,13 @@ struct QueryCommand: ParsableCommand {
     @OptionGroup var criteria: QueryCriteria
     @OptionGroup var form: QueryForm
 
+    @Flag(help: "Look into all snapshots of the volume, and tell which have what is found.")
+    var allSnapshots = false
+
     func run() throws {
         let output = Output(program: CommandRunner.programName)
         let query = try criteria.query()
+        if allSnapshots { return try findInAll(query, output) }
         let view = try place.open()
         var writer = FileWriter(output: output, form: try form.chosen())
         var walk = VolumeWalk(view.volume)
@@ -39,6 +47,47 @@ struct QueryCommand: ParsableCommand {
         }
         try writer.end()
         try place.report(walk.failures, output)
+        if writer.count == 0 { throw ExitCode(1) }
+    }
+}
+
+extension QueryCommand {
+    /// Snapshots that were deleted meanwhile are among them: what was there when it began.
+    private func findInAll(_ query: FileQuery, _ output: Output) throws {
+        let timeline = try VolumeTimeline(place.store, volume: place.volume)
+        let prefix = QueryPlace.bytes(of: place.path)
+        var all = AllSnapshots { file in
+            !file.path.isEmpty && query.matches(file.path, file.image)
+        }
+        var failures: [VolumeWalk.Failure] = []
+        var before: VolumeState?
+        for position in timeline.snapshots.indices {
+            let view = try timeline.moment(position).view
+            do throws(TreeError) {
+                if let before {
+                    var differences = try VolumeDifference(
+                        from: before, to: view, below: [prefix])
+                    try all.takeNext { () throws(TreeError) in try differences.next() }
+                } else if let image = try view.resolve(bytes: prefix) {
+                    var walk = VolumeWalk(view)
+                    walk.visit(prefix, image) { file in
+                        all.take(file)
+                        return true
+                    }
+                    failures = walk.failures
+                }
+            } catch {
+                throw CommandFailure(tree: error, what: timeline.snapshots[position].name)
+            }
+            before = view
+        }
+        var writer = FileWriter(output: output, form: try form.chosen())
+        try writer.begin(withSnapshots: true)
+        for hit in all.found {
+            try writer.write(hit.file, in: hit.snapshots.map { timeline.snapshots[$0].name })
+        }
+        try writer.end()
+        try place.report(failures, output)
         if writer.count == 0 { throw ExitCode(1) }
     }
 }
@@ -64,11 +113,15 @@ struct QueryPlace: ParsableArguments {
     func open() throws -> Opened {
         let view = try StoreView(StorePlace(store, volume: volume)).volume().volume
         let image = try StoreView.resolve(path, in: view)
+        return Opened(volume: view, path: Self.bytes(of: path), image: image)
+    }
+
+    /// Below the root, without slashes at its ends.
+    static func bytes(of path: String) -> [UInt8] {
         let parts = path.utf8.split(separator: UInt8(ascii: "/")).filter {
             !$0.elementsEqual([0x2e])
         }
-        return Opened(
-            volume: view, path: Array(parts.joined(separator: [UInt8(ascii: "/")])), image: image)
+        return Array(parts.joined(separator: [UInt8(ascii: "/")]))
     }
 
     /// Directories that could not be read: told, and a failure in the end.
