@@ -94,7 +94,7 @@ let package = Package(
         layer(
             "Pipeline",
             [
-                "Backends", "ChunkIndex", "NamespaceIndex", "Compression", "DiskFormat",
+                "Backends", "ChunkIndex", "Chunking", "NamespaceIndex", "Compression", "DiskFormat",
                 "Hashing", "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
             ]),
         layer("Folding", ["Chunking", "DiskFormat", "Trees"]),

@@ -40,7 +40,7 @@ public struct BodyChecksum: Hashable, Sendable {
 ///          0     4  magic "ASRC"
 ///          4     1  kind (RecordKind)
 ///          5     1  flags: 1 optional (an unknown kind is skipped by length), 2 metadata,
-///                   4 second copy
+///                   4 second copy, 8 dense (compressed anew, with more effort: a hint)
 ///          6     1  codec of a commit's body (0 none, 1 zstd); 0 for super-chunks, whose frames
 ///                   have their own
 ///          7     1  id of the body checksum (1 XXH3-128)
@@ -73,6 +73,8 @@ public struct RecordHeader: Equatable, Sendable {
         public static let optional = Flags(rawValue: 1)
         public static let metadata = Flags(rawValue: 2)
         public static let copy = Flags(rawValue: 4)
+        public static let dense = Flags(rawValue: 8)
+        static let known: Flags = [.optional, .metadata, .copy, .dense]
     }
 
     /// nil: a kind that this program does not know, allowed only with `.optional`; such a record is
@@ -178,7 +180,7 @@ public struct RecordHeader: Equatable, Sendable {
             return
         }
         guard checksumID == 1, transform == 0, keySlot == 0, dictionary == 0, codec <= 1,
-            flags.rawValue & ~7 == 0
+            flags.isSubset(of: .known)
         else { throw .newerRecord(kindByte) }
         guard storedBytes <= DiskFormat.bodyBytesMax else { throw reader.bad("stored bytes") }
     }

@@ -34,14 +34,16 @@ extension ChunkStore {
         laying.broadcast()
     }
 
-    private func append(
-        _ sealed: SealedSuperChunk, of builder: SuperChunkBuilder
+    /// Appends a super-chunk, whose chunks are then fresh: the next commit vouches for them.
+    func append(
+        _ sealed: SealedSuperChunk, of builder: SuperChunkBuilder, flags: RecordHeader.Flags = []
     ) throws(StoreError) {
         try appending.withLock { (appending) throws(StoreError) in
             try checkWritable()
             let place = try sealed.withPieces { (pieces) throws(StoreError) in
                 try readingPack { () throws(PackError) in
-                    try appending.main.append(PendingRecord(sealed, pieces))
+                    try appending.main.append(
+                        PendingRecord(sealed, pieces, flags: sealed.header.flags.union(flags)))
                 }
             }
             let record = RecordPlace(pack: shelf.number(of: place.pack), offset: place.offset)

@@ -143,7 +143,7 @@ extension ChunkStore {
         return name
     }
 
-    private func superChunks(of number: UInt32) throws(StoreError) -> [UInt64] {
+    func superChunks(of number: UInt32) throws(StoreError) -> [UInt64] {
         do throws(StoreError) {
             let pack = try shelf.reader(number)
             return try readingPack { () throws(PackError) in try pack.records() }.entries
@@ -154,7 +154,7 @@ extension ChunkStore {
         }
     }
 
-    private func namesInSuperChunk(
+    func namesInSuperChunk(
         _ number: UInt32, _ offset: UInt64
     ) throws(StoreError) -> [ChunkName] {
         do throws(StoreError) {
@@ -197,19 +197,36 @@ extension ChunkStore {
         for name in names { try vacate(name, &vacating, &result) }
     }
 
-    private func vacate(
+    /// What the index says of a chunk that has to be laid anew, so that the packs can go; nil where it
+    /// need not be.
+    func toBeMoved(
         _ name: ChunkName, _ vacating: inout Vacating, _ result: inout Vacated
-    ) throws(StoreError) {
+    ) throws(StoreError) -> ChunkRecord? {
         guard let record = try index.chunk(name),
             record.places.contains(where: { vacating.packs.contains($0.pack) })
-        else { return }
+        else { return nil }
         vacating.chunks.insert(name)
         let others = record.places.filter { !vacating.packs.contains($0.pack) }
         // Nodes have to stay in two copies: they are laid anew, and copied by the checkpoint.
         if !others.isEmpty, !record.domain.isMetadata, isReadable(name, at: others) {
             result.forgottenChunks += 1
-            return
+            return nil
         }
+        return record
+    }
+
+    private func vacate(
+        _ name: ChunkName, _ vacating: inout Vacating, _ result: inout Vacated
+    ) throws(StoreError) {
+        guard let record = try toBeMoved(name, &vacating, &result) else { return }
+        try move(name, record, &vacating, &result)
+    }
+
+    /// Lays a chunk anew, as writers do.
+    func move(
+        _ name: ChunkName, _ record: ChunkRecord, _ vacating: inout Vacating,
+        _ result: inout Vacated
+    ) throws(StoreError) {
         guard let bytes = try verifiedBytes(name, record) else {
             result.unreadable.append(name)
             return
@@ -227,7 +244,7 @@ extension ChunkStore {
 
     /// The chunk's bytes, verified by its name and not by its frame alone; nil where there are
     /// none.
-    private func verifiedBytes(
+    func verifiedBytes(
         _ name: ChunkName, _ record: ChunkRecord
     ) throws(StoreError) -> [UInt8]? {
         for place in record.places {

@@ -15,6 +15,12 @@ struct PooledFrameCodec: FrameCodec {
         method = options.method ?? (parameters.codec == Codec.zstd.rawValue ? own : .none)
     }
 
+    /// With contexts of its own, which go with it.
+    init(_ method: CompressionMethod, contextsMax: Int) {
+        pool = CompressionPool(idleMax: contextsMax)
+        self.method = method
+    }
+
     func compress(
         _ raw: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
     ) -> Int? {

@@ -50,7 +50,7 @@ extension LiveStore {
     /// Rounds of checkpoints in which nothing more becomes free, before the dead are left alone.
     private static let idleRoundsMax = 3
     /// Living bytes that are moved between two checkpoints.
-    private static let bytesPerCheckpoint: UInt64 = 256 << 20
+    static let bytesPerCheckpoint: UInt64 = 256 << 20
     /// What a pack's move takes beside what lives in it, for commits and the index: as a part of it,
     /// and at least so many bytes.
     private static let spareDivisor: UInt64 = 8
@@ -65,11 +65,7 @@ extension LiveStore {
         progress: (ReclaimProgress) -> Void = { _ in }, isCancelled: () -> Bool = { false }
     ) throws(FileError) -> ReclaimReport {
         guard !store.isReadOnly, !self.options.isReadOnly else { throw .readOnly }
-        let isFirst = reclaiming.withLock { isRunning in
-            defer { isRunning = true }
-            return !isRunning
-        }
-        guard isFirst else { throw .busy }
+        try beginReclaiming()
         defer { reclaiming.withLock { $0 = false } }
         var report = ReclaimReport()
         report.bytesBefore = try packBytes()
@@ -78,6 +74,15 @@ extension LiveStore {
         try rewrite(options, &report, progress, isCancelled)
         report.bytesAfter = try packBytes()
         return report
+    }
+
+    /// One at a time; the caller ends it.
+    func beginReclaiming() throws(FileError) {
+        let isFirst = reclaiming.withLock { isRunning in
+            defer { isRunning = true }
+            return !isRunning
+        }
+        guard isFirst else { throw .busy }
     }
 
     /// Whether something waits to be given back: for who looks from time to time.
@@ -95,7 +100,7 @@ extension LiveStore {
         }
     }
 
-    private func packBytes() throws(FileError) -> UInt64 {
+    func packBytes() throws(FileError) -> UInt64 {
         do throws(StoreError) {
             return try store.packUse().reduce(0) { $0 + $1.validBytes }
         } catch {
@@ -104,12 +109,12 @@ extension LiveStore {
     }
 
     /// Content that finds no room is no hindrance: room is what is looked for.
-    private func forcedCheckpoint() throws(FileError) {
+    func forcedCheckpoint() throws(FileError) {
         try committer.commit { () throws(FileError) in try checkpointVolumes(isForced: true) }
     }
 
     /// Nothing is given up before what snapshots own is counted.
-    private func settleSnapshots(_ isCancelled: () -> Bool) throws(FileError) {
+    func settleSnapshots(_ isCancelled: () -> Bool) throws(FileError) {
         while !isCancelled() {
             do throws(StoreError) {
                 guard try store.settleSnapshots() != nil else { return }
@@ -122,7 +127,7 @@ extension LiveStore {
 
     /// Checkpoints until nothing that is dead now is left: what dies with a condemned node takes two
     /// more, level by level, and packs without anything living one more.
-    private func condemnDead(
+    func condemnDead(
         _ report: inout ReclaimReport, _ isCancelled: () -> Bool
     ) throws(FileError) {
         var idle = 0
@@ -212,7 +217,9 @@ extension LiveStore {
 
     /// The first packs for which there is room. Half of the reserve may be used: what is moved gives
     /// back more than it takes.
-    private func nextLot(of waiting: [PackUse]) throws(FileError) -> [PackUse] {
+    func nextLot(
+        of waiting: [PackUse], livingBytesMax: UInt64 = bytesPerCheckpoint
+    ) throws(FileError) -> [PackUse] {
         var room: UInt64
         do throws(StoreError) {
             let kept = try store.reserveBytes() / 2
@@ -223,7 +230,7 @@ extension LiveStore {
         }
         var lot: [PackUse] = []
         var living: UInt64 = 0
-        for pack in waiting where living < Self.bytesPerCheckpoint {
+        for pack in waiting where living < livingBytesMax {
             // Stored, not raw bytes: what lives is at most all that was stored.
             let stored = min(pack.livingBytes, pack.validBytes)
             let need = stored + max(stored / Self.spareDivisor, Self.spareBytesMin)
@@ -236,7 +243,7 @@ extension LiveStore {
     }
 
     /// Packs in which something is left, which cannot be read, are not tried again by this process.
-    private func settle(_ packs: [PackUse], _ report: inout ReclaimReport) throws(FileError) {
+    func settle(_ packs: [PackUse], _ report: inout ReclaimReport) throws(FileError) {
         do throws(StoreError) {
             let left = Set(try store.packUse().filter { $0.livingBytes > 0 }.map(\.id))
             for pack in packs {

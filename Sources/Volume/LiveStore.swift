@@ -17,6 +17,8 @@ public enum LiveStoreEvent: Sendable {
     /// Space that nothing needed any more was given back to the medium.
     case reclaimed(bytes: UInt64)
     case reclaimingFailed(FileError)
+    /// Packs were recompressed, and take so much less.
+    case optimized(bytes: UInt64)
 }
 
 /// An open store whose volumes are in use. Owns the store: `close` ends both.
@@ -34,6 +36,9 @@ public final class LiveStore: Sendable {
         public var reclaimSeconds: Double? = 60
         /// So many dead bytes are worth the checkpoints that it takes to give them back.
         public var reclaimBytesMin: UInt64 = 32 << 20
+        /// After so many seconds in which nothing was written the store is optimized; nil: only where
+        /// somebody asks for it.
+        public var optimizeIdleSeconds: Double?
 
         public init() {}
     }
@@ -53,6 +58,7 @@ public final class LiveStore: Sendable {
     /// Packs that a reclaiming could not empty.
     let keptPacks = ConditionMutex<Set<PackID>>([])
     private let reclaimer = Reclaimer()
+    private let idle = ConditionMutex(Idle())
     let governor: ConditionMutex<MemoryGovernor?>
     /// What is mounted of the volumes.
     let views: ConditionMutex<[WeakView]> = ConditionMutex([])
@@ -65,6 +71,12 @@ public final class LiveStore: Sendable {
         var hasEnded = false
         /// Too many inodes are in memory: a commit is due, which makes them clean.
         var isPressed = false
+    }
+
+    /// Since when nothing was written.
+    private struct Idle {
+        var sequence: UInt64 = 0
+        var sinceNanoseconds = monotonicNanoseconds()
     }
 
     /// Takes over an open store. Nothing is mounted by it; `volume(named:)` gives what can be.
@@ -317,12 +329,17 @@ public final class LiveStore: Sendable {
     }
 
     private func startReclaimer() throws(StoreError) {
-        guard let seconds = timing.reclaimSeconds else { return }
+        let intervals = [timing.reclaimSeconds, timing.optimizeIdleSeconds].compactMap { $0 }
+        guard let seconds = intervals.min() else { return }
         let reclaimer = reclaimer
         space.setShortage { reclaimer.hurry() }
         do throws(Errno) {
             try reclaimer.start(every: seconds) { [weak self] isUrgent, isCancelled in
-                self?.reclaimByItself(isUrgent: isUrgent, isCancelled)
+                guard let self else { return }
+                if isUrgent || self.timing.reclaimSeconds != nil {
+                    self.reclaimByItself(isUrgent: isUrgent, isCancelled)
+                }
+                if !isUrgent { self.optimizeByItself(isCancelled) }
             }
         } catch {
             throw .threads(code: error.rawValue)
@@ -341,6 +358,35 @@ public final class LiveStore: Sendable {
             // Somebody else does it, or it goes on when the store is used again.
             guard error != .busy, error != .interrupted else { return }
             onEvent(.reclaimingFailed(error))
+        }
+    }
+
+    private func optimizeByItself(_ isCancelled: () -> Bool) {
+        guard let seconds = timing.optimizeIdleSeconds, isIdle(for: seconds) else { return }
+        do throws(FileError) {
+            let report = try optimize(
+                isCancelled: {
+                    isCancelled() || self.open.withLock { $0 }.contains(where: \.hasUnsaved)
+                })
+            if report.bytesAfter < report.bytesBefore {
+                onEvent(.optimized(bytes: report.bytesBefore - report.bytesAfter))
+            }
+        } catch {
+            // Somebody else does it, or it goes on when nobody writes again.
+            guard error != .busy, error != .interrupted else { return }
+            onEvent(.reclaimingFailed(error))
+        }
+        // Its own commits are nobody's writing.
+        idle.withLock { $0.sequence = store.lastCommit.sequence }
+    }
+
+    /// Whether no commit was made for so long.
+    private func isIdle(for seconds: Double) -> Bool {
+        let sequence = store.lastCommit.sequence
+        let now = monotonicNanoseconds()
+        return idle.withLock { idle in
+            if idle.sequence != sequence { idle = Idle(sequence: sequence, sinceNanoseconds: now) }
+            return now - idle.sinceNanoseconds >= UInt64(max(0, seconds) * 1e9)
         }
     }
 

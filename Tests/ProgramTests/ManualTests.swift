@@ -102,7 +102,7 @@ final class ManualTests: DirectoryTestCase {
                 .components(separatedBy: ".SH EXIT STATUS").first)
         let examples = [
             "volume": "v", "snapshot": "s", "memory": "64M", "commit": "1", "reclaim": "0",
-            "threads": "1",
+            "optimize": "600", "threads": "1",
         ]
         var seen: Set<String> = []
         for line in part.split(separator: "\n") where line.hasPrefix(".B") {
@@ -126,9 +126,8 @@ final class ManualTests: DirectoryTestCase {
         XCTAssertTrue(
             seen.isSuperset(of: [
                 "ro", "nolazytime", "remount", "_netdev", "x-a", "comment=", "volume=v",
-                "memory=64M", "commit=1", "reclaim=0", "threads=1", "allow_other", "noallow_other",
-                "acl",
-                "noacl",
+                "memory=64M", "commit=1", "reclaim=0", "optimize=600", "threads=1",
+                "allow_other", "noallow_other", "acl", "noacl",
             ]), "\(seen.sorted())")
     }
 

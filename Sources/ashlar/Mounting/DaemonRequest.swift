@@ -95,6 +95,9 @@ extension MountSettings {
         if let reclaimSeconds, reclaimSeconds != daemon.reclaimSeconds {
             lines.append("reclaim= is as the store's first mount has it")
         }
+        if let optimizeSeconds, optimizeSeconds != daemon.optimizeSeconds {
+            lines.append("optimize= is as the store's first mount has it")
+        }
         return lines
     }
 }

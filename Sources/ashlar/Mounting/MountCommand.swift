@@ -12,7 +12,7 @@ struct MountCommand: ParsableCommand {
             umount(8)) or ended by a signal. Options for -o: ro, allow_other, noatime, relatime, \
             strictatime, nodiratime, nosuid, nodev, noexec, sync, dirsync, noacl, remount, \
             volume=NAME, snapshot=NAME, memory=SIZE, commit=SECONDS, reclaim=SECONDS, \
-            threads=NUMBER.
+            optimize=SECONDS, threads=NUMBER.
             """)
 
     @OptionGroup var arguments: MountArguments

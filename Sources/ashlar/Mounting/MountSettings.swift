@@ -11,6 +11,8 @@ struct MountSettings: Equatable {
     static let threadsRange: ClosedRange<UInt32> = 1...1024
     /// 0: never by itself.
     static let reclaimSecondsRange: ClosedRange<UInt32> = 0...86_400
+    /// 0: never by itself.
+    static let optimizeSecondsRange: ClosedRange<UInt32> = 0...86_400
 
     var volume = "main"
     /// A snapshot of the volume, in place of the volume itself.
@@ -23,6 +25,7 @@ struct MountSettings: Equatable {
     var memoryBytes: UInt64?
     var commitSeconds: UInt32?
     var reclaimSeconds: UInt32?
+    var optimizeSeconds: UInt32?
     var threads: UInt32?
     /// Changes the flags of what is mounted already.
     var isRemount = false
@@ -164,6 +167,8 @@ struct MountSettings: Equatable {
         case "commit": commitSeconds = try Self.number(key, value, Self.commitSecondsRange)
         case "reclaim":
             reclaimSeconds = try Self.number(key, value, Self.reclaimSecondsRange)
+        case "optimize":
+            optimizeSeconds = try Self.number(key, value, Self.optimizeSecondsRange)
         case "threads": threads = try Self.number(key, value, Self.threadsRange)
         default: return false
         }

@@ -76,6 +76,9 @@ final class ServedStore: MountableStore {
         if let seconds = settings.reclaimSeconds {
             timing.reclaimSeconds = seconds == 0 ? nil : Double(seconds)
         }
+        if let seconds = settings.optimizeSeconds, seconds > 0 {
+            timing.optimizeIdleSeconds = Double(seconds)
+        }
         do {
             live = try LiveStore(store, options: volumeOptions, timing: timing) { event in
                 StoreWords.log(event, to: log)
@@ -158,6 +161,7 @@ final class ServedStore: MountableStore {
         let others = VolumeHandlers(store: self).handlers
             .merging(SnapshotHandlers(store: self).handlers) { own, _ in own }
             .merging(ReclaimHandlers(live: live).handlers) { own, _ in own }
+            .merging(OptimizeHandlers(live: live).handlers) { own, _ in own }
         return others.merging([
             "commit": { _ throws(ControlError) in
                 try ServedStore.commit(live)
@@ -321,6 +325,7 @@ enum StoreWords {
             log.notice("\(volume): \(count) unlinked files of before the last end were removed")
         case .reclaimed(let bytes): log.info("gave \(ByteSize.text(bytes)) back to the medium")
         case .reclaimingFailed(let error): log.error("reclaiming failed: \(error)")
+        case .optimized(let bytes): log.info("recompressing gave \(ByteSize.text(bytes)) back")
         }
     }
 }
