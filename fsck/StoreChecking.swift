@@ -103,6 +103,7 @@ struct StoreChecking {
         case .backend(let inner): CommandFailure(inner)
         case .pack(let inner): CommandFailure(inner)
         case .hashing(let inner): CommandFailure(.system, "cannot hash: \(inner)")
+        case .threads(let code): CommandFailure(.system, "no threads: errno \(code)")
         case .tree(let inner): CommandFailure(.system, "cannot read: \(inner)")
         }
     }

@@ -69,6 +69,8 @@ public enum CheckingError: Error {
     case pack(PackError)
     /// A hasher could not be made.
     case hashing(HashingError)
+    /// No threads, for the reason of that errno value.
+    case threads(code: Int32)
     /// A node or chunk could not be read now, though nothing says that it is damaged.
     case tree(TreeError)
 }

@@ -14,31 +14,58 @@ extension Inventory {
         _ depth: CheckDepth, from resume: ResumeNote, monitor: CheckMonitor
     ) throws(CheckingError) {
         guard depth > .quick else { return }
-        var noteState = resume
         for bad in resume.badFrames { try adopt(bad) }
+        let examiner = depth == .deep ? try DeepExaminer(self) : nil
+        defer { examiner?.shutdown() }
+        var deep = DeepProgress(resume: resume)
+        var batch: [Int] = []
         let total = records.reduce(0) { $0 + ($1.isOpen ? UInt64($1.storedBytes) : 0) }
         var done: UInt64 = 0
-        var sinceNote: UInt64 = 0
         for index in records.indices where records[index].isOpen {
             let record = records[index]
-            let id = packID(of: index)
             if monitor.isCancelled() {
-                if depth == .deep { monitor.note(noteState.encoded()) }
+                if depth == .deep { monitor.note(deep.resume.encoded()) }
                 throw .cancelled
             }
             monitor.progress(.bodies, done, total)
             done += UInt64(record.storedBytes)
-            if depth == .deep, resume.covers(id, record.offset) { continue }
-            let bad = depth == .deep ? try verifyDeep(index) : try verifyFrames(index)
-            verifiedBytes += UInt64(record.storedBytes)
-            guard depth == .deep else { continue }
-            noteState.advance(to: id, record.end)
-            noteState.badFrames += bad.map { .init(pack: id, offset: record.offset, frame: $0) }
-            sinceNote += UInt64(record.storedBytes)
-            if sinceNote >= CheckMonitor.noteIntervalBytes {
-                monitor.note(noteState.encoded())
-                sinceNote = 0
+            guard let examiner else {
+                try verifyFrames(index)
+                verifiedBytes += UInt64(record.storedBytes)
+                continue
             }
+            if resume.covers(packID(of: index), record.offset) { continue }
+            batch.append(index)
+            guard batch.count >= examiner.batchRecords else { continue }
+            try settle(batch, by: examiner, &deep, monitor)
+            batch = []
+        }
+        if let examiner { try settle(batch, by: examiner, &deep, monitor) }
+    }
+
+    /// How far a deep check has come.
+    private struct DeepProgress {
+        var resume: ResumeNote
+        var bytesSinceNote: UInt64 = 0
+    }
+
+    private func settle(
+        _ batch: [Int], by examiner: DeepExaminer, _ deep: inout DeepProgress,
+        _ monitor: CheckMonitor
+    ) throws(CheckingError) {
+        for (index, frames) in zip(batch, try examiner.examine(batch)) {
+            let record = records[index]
+            note(frames, of: index)
+            verifiedBytes += UInt64(record.storedBytes)
+            deep.resume.advance(to: packID(of: index), record.end)
+            deep.resume.badFrames += frames.map {
+                .init(pack: packID(of: index), offset: record.offset, frame: $0.number)
+            }
+            deep.bytesSinceNote += UInt64(record.storedBytes)
+        }
+        if deep.bytesSinceNote >= CheckMonitor.noteIntervalBytes {
+            monitor.note(deep.resume.encoded())
+            deep.bytesSinceNote = 0
         }
     }
 
@@ -47,7 +74,7 @@ extension Inventory {
         guard let pack = packNumber(bad.pack) else { return }
         for index in records(of: pack, in: bad.offset..<bad.offset + 1) where records[index].isOpen
         {
-            _ = try verifyDeep(index)
+            note(try examine(index), of: index)
         }
     }
 
@@ -66,28 +93,6 @@ extension Inventory {
         }
         for frame in bad { noteDamage(index, UInt16(frame), "checksum of the frame") }
         return bad.map { UInt16($0) }
-    }
-
-    /// As `verifyFrames`, and every chunk's name is computed anew.
-    private func verifyDeep(_ index: Int) throws(CheckingError) -> [UInt16] {
-        var bad: [UInt16] = []
-        for frame in 0..<records[index].frameCount {
-            switch try loadFrame(index, frame) {
-            case .failure(let why):
-                noteDamage(index, frame, why.description)
-                bad.append(frame)
-            case .success(let decoded):
-                for entry in decoded.entries {
-                    let name = decoded.withBytes(of: entry) {
-                        hasher.name(of: $0, domain: entry.domain)
-                    }
-                    if name == entry.name { continue }
-                    noteMismatch(index, frame, entry, found: name)
-                    if bad.last != frame { bad.append(frame) }
-                }
-            }
-        }
-        return bad
     }
 
     /// Notes a frame as bad, once.

@@ -1,8 +1,12 @@
 import CFuseShim
 import FileModel
 
-/// What stat(2) calls the best size of a read or write, in bytes.
+/// What stat(2) calls the best size of a read or write, in bytes. Stdio reads so much around each place
+/// that it seeks to.
 private let blockBytes: UInt32 = 128 << 10
+/// Of an empty file, which nobody seeks in and cp(1) is about to fill: its writes are the largest
+/// requests that there are, an eighth as many.
+private let emptyBlockBytes = UInt32(ASHLAR_FUSE_TRANSFER_BYTES_MAX)
 
 extension AshlarFuseAttributes {
     init(_ a: FileAttributes) {
@@ -17,7 +21,9 @@ extension AshlarFuseAttributes {
             change_nanoseconds: a.changeTime.nanoseconds,
             birth_nanoseconds: a.birthTime.nanoseconds, mode: a.mode, links: a.linkCount,
             user: a.owner, group: a.group, device_major: a.deviceMajor,
-            device_minor: a.deviceMinor, block_bytes: blockBytes)
+            device_minor: a.deviceMinor,
+            block_bytes: a.size == 0 && a.mode & 0o170000 == 0o100000 ? emptyBlockBytes : blockBytes
+        )
     }
 }
 

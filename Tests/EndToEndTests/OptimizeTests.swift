@@ -18,7 +18,8 @@ final class OptimizeTests: EndToEndTestCase {
         for version in 0..<5 {
             for (number, base) in bases.enumerated() {
                 var bytes = base
-                for at in stride(from: version * 777, to: bytes.count, by: 9_000) where version > 0 {
+                for at in stride(from: version * 777, to: bytes.count, by: 9_000) where version > 0
+                {
                     bytes[at] ^= UInt8(version)
                 }
                 contents["f\(number)-\(version)"] = bytes

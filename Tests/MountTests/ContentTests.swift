@@ -148,6 +148,24 @@ final class ContentTests: MountTestCase {
         }
     }
 
+    /// cp(1) writes as much at a time as the empty file that it has made asks for.
+    func testEmptyFilesAskForTheLargestWrites() throws {
+        let path = volume.file("a")
+        try System.with(path, O_RDWR | O_CREAT) { file in
+            var status = stat()
+            try System.check(fstat(file, &status))
+            XCTAssertEqual(status.st_blksize, 1 << 20)
+        }
+        XCTAssertEqual(try System.status(volume.file("")).st_blksize, 128 << 10)
+        let source = NSTemporaryDirectory() + "/ashlar-source-\(UUID().uuidString)"
+        defer { unlink(source) }
+        try System.writeFile(source, [UInt8](repeating: 7, count: 4 << 20))
+        let before = volume.session.count(of: .write)
+        let (code, output) = try System.run("/bin/cp", [source, path])
+        XCTAssertEqual(code, 0, output)
+        XCTAssertEqual(volume.session.count(of: .write) - before, 4)
+    }
+
     func testAllocateAndPunch() throws {
         try System.with(volume.file("a"), O_RDWR | O_CREAT) { file in
             try System.allocate(file, 0, 0, 40_960)

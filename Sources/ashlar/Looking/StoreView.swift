@@ -104,6 +104,7 @@ extension CommandFailure {
         case .backend(let inner): self.init(inner)
         case .pack(let inner): self.init(inner)
         case .hashing(let inner): self.init(.system, "cannot hash: \(inner)")
+        case .threads(let code): self.init(.system, "no threads: errno \(code)")
         case .tree(let inner): self.init(tree: inner, what: shown)
         }
     }
