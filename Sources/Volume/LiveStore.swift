@@ -363,8 +363,11 @@ public final class LiveStore: Sendable {
 
     private func optimizeByItself(_ isCancelled: () -> Bool) {
         guard let seconds = timing.optimizeIdleSeconds, isIdle(for: seconds) else { return }
+        var options = OptimizeOptions()
+        options.bytesPerSecond = Reclaimer.bytesPerSecond
         do throws(FileError) {
             let report = try optimize(
+                options,
                 isCancelled: {
                     isCancelled() || self.open.withLock { $0 }.contains(where: \.hasUnsaved)
                 })

@@ -60,7 +60,7 @@ final class KillTests: EndToEndTestCase {
         let store = place.store
         if random.below(3) == 0 {
             usleep(useconds_t(random.below(300_000)))
-            let command = random.below(2) == 0 ? "checkpoint" : "reclaim"
+            let command = ["checkpoint", "reclaim", "optimize"][random.below(3)]
             // Not waited for: the kill comes at some moment of it, or before, or after.
             Thread { _ = try? ControlClient(storePath: store).call(command) }.start()
         }
@@ -145,7 +145,8 @@ final class KillTests: EndToEndTestCase {
             usleep(useconds_t(50_000 + random.below(200_000)))
             _ = try? ControlClient(storePath: place.store).call("checkpoint")
             if isOfReclaiming(point) {
-                _ = try? ControlClient(storePath: place.store).call("reclaim")
+                let command = random.below(2) == 0 ? "reclaim" : "optimize"
+                _ = try? ControlClient(storePath: place.store).call(command)
             }
             try workload.stop()
             if daemon.isRunning {
