@@ -162,11 +162,14 @@ extension ChunkStore {
         precondition(
             commit.volumes.allSatisfy { ($0.root != nil) != $0.isRemoved },
             "a checkpoint has all roots")
-        for (_, record) in missing.sorted(by: { $0.key < $1.key }) {
+        for (number, record) in missing.sorted(by: { $0.key < $1.key }) {
             var changes = VolumeChanges(
                 volumeID: record.volumeID, volumeName: record.name, epoch: record.epoch,
                 sequence: record.sequence + 1, nextInode: record.nextInode)
             changes.root = record.root
+            // Its root knows nothing of pieces that could not be folded, and what the last checkpoint
+            // said of them counts no more.
+            changes.extents = try index.pieces(ofVolume: number)
             commit.volumes.append(changes)
         }
         commit.condemnedChunks = condemned.chunks

@@ -25,6 +25,23 @@ extension MetadataStore {
         }
     }
 
+    /// All pieces of a volume's files, each file's as a whole.
+    func pieces(ofVolume number: UInt32) throws(StoreError) -> [ExtentChange] {
+        var extents: [ExtentChange] = []
+        try visit(NamespaceKey.prefix(.piece, number)) { (key, value) throws(FormatError) in
+            guard let (inode, offset) = NamespaceKey.pair(key) else { return true }
+            let piece = try PieceRecord(value).piece(at: offset)
+            if extents.last?.inode == inode {
+                extents[extents.count - 1].pieces.append(piece)
+            } else {
+                let all = 0..<ExtentChange.endOfFile
+                extents.append(ExtentChange(inode: inode, range: all, pieces: [piece]))
+            }
+            return true
+        }
+        return extents
+    }
+
     /// Visits everything under `prefix`, from `from` on, until `body` returns false.
     func visit(
         _ prefix: [UInt8], from: [UInt8]? = nil,

@@ -169,4 +169,48 @@ final class RepairTests: XCTestCase {
             XCTAssertEqual(try store.files(), files)
         }
     }
+
+    /// What could not be folded lies beside the trees, in the checkpoint's commit alone: checkpoints
+    /// that change no volume once left it out, and with the index it was gone.
+    func testPiecesBesideDamageOutliveEveryCheckpoint() throws {
+        var random = seeded()
+        let store = try TestStore()
+        try store.use {
+            try $0.put("big", random.bytes(700_000))
+            try $0.put("gone", random.bytes(100_000))
+        }
+        try store.spoilBody(try XCTUnwrap(try store.dataRecords().dropFirst(3).first))
+        let change = random.bytes(300)
+        var place: UInt64 = 0
+        try store.use { volume in
+            let inode = try volume.inode("big")
+            var page = [UInt8](repeating: 0, count: 4096)
+            let bad = stride(from: UInt64(0), to: 700_000, by: 4096).filter { offset in
+                page.withUnsafeMutableBytes { try? volume.read(inode, at: offset, into: $0) } == nil
+            }
+            XCTAssertFalse(bad.isEmpty)
+            place = bad[bad.count / 2] + 100
+            try volume.overwrite(inode, at: place, change)
+            try volume.remove("gone")
+        }
+        func piece() throws -> [UInt8] {
+            var found = [UInt8](repeating: 0, count: 300)
+            try store.use { volume in
+                let inode = try volume.inode("big")
+                _ = try found.withUnsafeMutableBytes {
+                    try volume.read(inode, at: place, into: $0)
+                }
+            }
+            return found
+        }
+        XCTAssertEqual(try piece(), change)
+        _ = try StoreRepair.purge(store.target)
+        (store.index as? MemoryIndexProvider)?.delete()
+        XCTAssertEqual(try piece(), change)
+        _ = try StoreRepair.repair(store.target)
+        _ = try StoreRepair.purge(store.target)
+        assertClean(try store.check())
+        (store.index as? MemoryIndexProvider)?.delete()
+        XCTAssertEqual(try piece(), change)
+    }
 }
