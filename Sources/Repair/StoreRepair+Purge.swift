@@ -84,14 +84,16 @@ struct Purge {
     mutating func condemnDead() throws(RepairError) {
         let begin = try statistics()
         var idle = 0
-        var last = begin.deadChunks
-        while last > 0, idle < 3 {
+        var last = begin
+        // The count is the index's word alone: what goes on without chunks becoming fewer ends.
+        while last.deadChunks > 0, idle < 3 {
             try session.monitor.step(
-                .moving, begin.deadChunks - min(begin.deadChunks, last), begin.deadChunks)
+                .moving, begin.deadChunks - min(begin.deadChunks, last.deadChunks),
+                begin.deadChunks)
             try session.repeatCheckpoint(store)
             let now = try statistics()
-            idle = now.deadChunks < last || now.chunks < begin.chunks ? 0 : idle + 1
-            last = now.deadChunks
+            idle = now.chunks < last.chunks ? 0 : idle + 1
+            last = now
         }
         try removeEmpty()
         let end = try statistics()

@@ -1,5 +1,7 @@
 import Backends
 import Checking
+import ChunkIndex
+import Metadata
 import Pipeline
 import Repair
 import XCTest
@@ -46,6 +48,27 @@ final class PurgeTests: XCTestCase {
         _ = try StoreRepair.rebuild(store.target)
         assertClean(try store.check())
         XCTAssertEqual(try store.files(), before)
+    }
+
+    /// An index that counts more dead chunks than it lists once kept a purge going for ever.
+    func testAWrongCountOfTheDeadDoesNotGoOnForEver() throws {
+        var random = seeded()
+        let store = try makeHollow(&random)
+        let files = try store.files()
+        let index = try XCTUnwrap((store.index as? MemoryIndexProvider)?.current)
+            .crash(keepingBatches: .max)
+        var dead: [[UInt8]] = []
+        try index.scan(prefix: [IndexKey.deadPrefix], from: []) { key, _ in
+            dead.append(Array(key))
+            return true
+        }
+        var batch = MetadataBatch()
+        batch.delete(try XCTUnwrap(dead.first))
+        try index.write(batch)
+        let wrong = StoreToRepair(backend: store.backend, index: MemoryIndexProvider(index))
+        let report = try StoreRepair.purge(wrong)
+        XCTAssertGreaterThan(report.removedChunks, 0)
+        XCTAssertEqual(try store.files(), files)
     }
 
     func testAPurgeMayBeCutOffAtAnyWrite() throws {
