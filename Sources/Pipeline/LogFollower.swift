@@ -6,6 +6,8 @@
 // 2. Commits are made one behind the other, each durable before the next is appended. So a commit
 //    that does not verify is torn only while nothing proves that it was durable once: no intact
 //    commit of a higher sequence, no trailer of the pack in which it lies.
+//    Where who opens the store knows that a commit was durable (`StoreOptions.durableSequence`), damage
+//    in what it vouches for does not undo it.
 // 3. What is intact and cannot be understood is no torn tail: a newer program wrote it.
 import ChunkIndex
 import DiskFormat
@@ -121,9 +123,14 @@ struct LogFollower {
     private mutating func valid(
         _ found: PackSet.FoundCommit
     ) throws(StoreError) -> AppliedCommit? {
-        guard found.commit.sequence == sequence + 1, found.commit.previous == hash,
-            let records = try packs.verify(found.commit.spans)
-        else { return nil }
+        guard found.commit.sequence == sequence + 1, found.commit.previous == hash else {
+            return nil
+        }
+        var verified = try packs.verify(found.commit.spans)
+        if verified == nil, found.commit.sequence <= packs.durableSequence {
+            verified = try packs.salvage(found.commit.spans)
+        }
+        guard let records = verified else { return nil }
         var applied = AppliedCommit(
             commit: found.commit, hash: found.hash, position: found.position)
         for record in records { record.add(to: &applied, shelf: shelf) }

@@ -21,6 +21,8 @@ final class PackSet {
     let hashers: HasherPool
     let codec: PooledFrameCodec
     let buffers: BufferPool
+    /// Commits up to this one were durable once (`StoreOptions.durableSequence`).
+    var durableSequence: UInt64 = 0
     private var readers: [PackID: PackReader] = [:]
 
     /// Lists the packs, and takes the store's parameters from one whose header is intact. Packs that

@@ -44,6 +44,52 @@ extension PackSet {
         return result
     }
 
+    /// The super-chunks of these spans as far as their prefixes can be read: of commits that were
+    /// durable once. Chunks in bad frames are among them, and are found to be damaged when they are
+    /// read; the children of recipe nodes in such frames are not known.
+    ///
+    /// Throws what says nothing about the records.
+    func salvage(_ spans: [PackSpan]) throws(StoreError) -> [VerifiedRecord] {
+        var result: [VerifiedRecord] = []
+        for span in spans {
+            do throws(StoreError) {
+                let reader = try reader(span.pack)
+                let contents = try readingPack { () throws(PackError) in try reader.records() }
+                for entry in contents.entries
+                where span.range.contains(entry.offset)
+                    && entry.kindByte == RecordHeader.Kind.superChunk.rawValue
+                {
+                    if let record = try salvage(reader, at: entry.offset) { result.append(record) }
+                }
+            } catch {
+                guard error.judgement != .failed else { throw error }
+            }
+        }
+        return result
+    }
+
+    private func salvage(
+        _ reader: PackReader, at offset: UInt64
+    ) throws(StoreError) -> VerifiedRecord? {
+        do throws(StoreError) {
+            let (header, body) = try readingPack { () throws(PackError) in
+                try reader.readRecord(at: offset)
+            }
+            let whole = try body.withUnsafeBufferPointer { (buffer) throws(StoreError) in
+                try verify(UnsafeRawBufferPointer(buffer), header, in: reader.id, at: offset)
+            }
+            if let whole { return whole }
+            let prefix = try readingPack { () throws(PackError) in
+                try reader.readPrefix(at: offset).prefix
+            }
+            return VerifiedRecord(
+                pack: reader.id, offset: offset, header: header, prefix: prefix, children: [:])
+        } catch {
+            guard error.judgement != .failed else { throw error }
+            return nil
+        }
+    }
+
     private func verify(_ span: PackSpan) throws(StoreError) -> [VerifiedRecord]? {
         let reader = try reader(span.pack)
         let key = RecordHeader.Key(secret: parameters.secret, pack: span.pack)

@@ -12,6 +12,10 @@ public struct StoreOptions: Sendable {
     /// forgets the packs that are gone. For repairs, which have told what is lost, put aside what
     /// is cut off, and thrown away an index that knew packs which are gone.
     public var acceptsLosses = false
+    /// With `acceptsLosses`: commits up to this sequence are known to have been durable, since intact
+    /// ones follow them. What is damaged of the records that they vouch for is lost then; the commits
+    /// themselves, and those behind them, are not.
+    public var durableSequence: UInt64 = 0
     /// Bytes of memory for caches and buffers. Half of it keeps decoded frames, three eighths are
     /// the index's, and the last eighth bounds the buffers that are kept for new super-chunks.
     public var memoryBytes = 512 << 20

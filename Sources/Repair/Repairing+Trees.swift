@@ -16,7 +16,8 @@ extension Repairing {
         try putAsideWhatIsCut(plan, log)
         // Places in packs that are gone are of no use, nor are counts that are wrong.
         if plan.isIndexWrong || !plan.lostPacks.isEmpty { try session.dropIndex() }
-        let store = try session.open(acceptsLosses: true)
+        let store = try session.open(
+            acceptsLosses: true, durableSequence: log.newest?.sequence ?? 0)
         do throws(RepairError) {
             if let failure = store.failure { throw .store(failure) }
             tellLostCommits(log, store.lastCommit)
@@ -62,7 +63,7 @@ extension Repairing {
         /// The last commit of the newest state that is complete.
         var newest: CommitEntry?
         var beyond: [CommitEntry] = []
-        /// What the commits beyond change, by their numbers.
+        /// What the commits behind the checkpoint and those beyond change, by their numbers.
         var changes: [(mark: LogMark, paths: [Problem.Path])] = []
     }
 
@@ -77,7 +78,8 @@ extension Repairing {
             }
             seen.newest = log.newest
             seen.beyond = log.beyond
-            for entry in log.beyond {
+            // Those of the chain are kept, as far as the engine can follow it.
+            for entry in log.chain.dropFirst() + log.beyond {
                 let commit = try inventory.commit(entry)
                 let paths = commit.volumes.flatMap { volume in
                     volume.names.map {

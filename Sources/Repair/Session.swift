@@ -100,10 +100,16 @@ struct Session {
     }
 
     /// Opens the store for writing.
-    func open(acceptsLosses: Bool = false) throws(RepairError) -> ChunkStore {
+    ///
+    /// - Parameter durableSequence: of the last commit that is known to have been durable; for
+    ///   `acceptsLosses`.
+    func open(
+        acceptsLosses: Bool = false, durableSequence: UInt64 = 0
+    ) throws(RepairError) -> ChunkStore {
         try monitor.step(.opening, 0, 0)
         var options = StoreOptions()
         options.acceptsLosses = acceptsLosses
+        options.durableSequence = durableSequence
         options.memoryBytes = target.memoryBytes
         options.onEvent = monitor.onEvent
         do throws(StoreError) {

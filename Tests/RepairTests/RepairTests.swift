@@ -213,4 +213,31 @@ final class RepairTests: XCTestCase {
         (store.index as? MemoryIndexProvider)?.delete()
         XCTAssertEqual(try piece(), change)
     }
+
+    /// A commit that others follow was durable: damage in what it vouches for costs that, and not the
+    /// commits, though the store was killed and has no index that knows them.
+    func testDamageBehindTheCheckpointCostsNoCommit() throws {
+        for isData in [true, false] {
+            var random = seeded()
+            let store = try TestStore()
+            try store.use { try $0.put("old", random.bytes(20_000)) }
+            let known = try store.records { $0.kind == .superChunk }.count
+            try store.use(isCut: true) { volume in
+                try volume.put("first", random.bytes(200_000))
+                try volume.synchronizeAll()
+                try volume.put("second", random.bytes(30_000))
+            }
+            let files = try store.files()
+            let fresh = try store.records { $0.kind == .superChunk }.dropFirst(known)
+            try store.spoilBody(
+                try XCTUnwrap(fresh.first { $0.header.flags.contains(.metadata) != isData }))
+            (store.index as? MemoryIndexProvider)?.delete()
+            let report = try repair(store)
+            XCTAssertFalse(report.actions.map(\.kind).contains(.commitsLost), "\(report.actions)")
+            let after = try store.files()
+            assertNothingLost(files, after, except: ["/first"])
+            XCTAssertNotNil(after["/first"])
+            XCTAssertNil(after["/first"]?.bytes)
+        }
+    }
 }
