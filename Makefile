@@ -11,7 +11,7 @@
 #   make powercut  cut the power of ext4 and xfs below a store, ROUNDS times each (200)
 #   make cuts     a power cut behind every system call and every change of the backend, replayed
 #   make faults   every system call of a volume fails, in every way; every byte of a store flips
-#   make fuzz     every decoder of the disk format under libFuzzer, for SECONDS (60)
+#   make fuzz     decoders of the disk format and whole stores under libFuzzer, SECONDS (60) each
 #   make clean    remove what was built
 #
 # Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
@@ -54,7 +54,8 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: deps build build-tests demo test test-scripts crash powercut cuts faults fuzz lint clean \
+.PHONY: deps build build-tests build-fuzzers demo test test-scripts crash powercut cuts faults fuzz \
+	lint clean \
 	install install-files uninstall
 
 deps:
@@ -115,15 +116,25 @@ faults: build-tests
 	ASHLAR_LONG=1 $(SUITE) \
 	    '^(VolumeTests\.(SystemCallFaultTests|DamageTests)|PipelineTests\.FaultTests)/'
 
-# Every decoder of the disk format, under libFuzzer and AddressSanitizer; what is found worth keeping
-# stays in $(SCRATCH)-fuzz/corpus. (gold cannot link the sanitizers' runtime.)
-fuzz: deps
-	ASHLAR_FUZZ=1 $(SWIFT) build -c release -j $(JOBS) --scratch-path $(SCRATCH)-fuzz \
-	    --product decoder-fuzzer -Xswiftc -sanitize=fuzzer,address -Xswiftc -parse-as-library \
-	    -Xswiftc -use-ld=lld
-	mkdir -p $(SCRATCH)-fuzz/corpus
-	$(SCRATCH)-fuzz/release/decoder-fuzzer -max_total_time=$(or $(SECONDS),60) -max_len=4096 \
-	    -artifact_prefix=$(SCRATCH)-fuzz/ $(SCRATCH)-fuzz/corpus Tests/DiskFormatTests/Corpus
+# Every decoder of the disk format, and whole stores, under libFuzzer and AddressSanitizer, one
+# after the other; what is found worth keeping stays in $(SCRATCH)-fuzz/corpus. (gold cannot link the
+# sanitizers' runtime.)
+FUZZ = $(SCRATCH)-fuzz
+FUZZ_FLAGS = -max_total_time=$(or $(SECONDS),60) -artifact_prefix=$(FUZZ)/
+
+fuzz: build-fuzzers
+	mkdir -p $(FUZZ)/corpus/decoders $(FUZZ)/corpus/stores
+	$(FUZZ)/release/decoder-fuzzer $(FUZZ_FLAGS) -max_len=4096 \
+	    $(FUZZ)/corpus/decoders Tests/FuzzTests/Corpus/Decoders
+	$(FUZZ)/release/store-fuzzer $(FUZZ_FLAGS) -max_len=129 -timeout=60 -rss_limit_mb=4096 \
+	    $(FUZZ)/corpus/stores Tests/FuzzTests/Corpus/Stores
+
+build-fuzzers: deps
+	for product in decoder-fuzzer store-fuzzer; do \
+	    ASHLAR_FUZZ=1 $(SWIFT) build -c release -j $(JOBS) --scratch-path $(FUZZ) \
+	        --product $$product -Xswiftc -sanitize=fuzzer,address -Xswiftc -parse-as-library \
+	        -Xswiftc -use-ld=lld; \
+	done
 
 # What counts the tests is itself tested, with logs made up for the purpose.
 test-scripts:

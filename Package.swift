@@ -153,7 +153,14 @@ let package = Package(
             "estimate", ["Chunking", "Compression", "DiskFormat", "Hashing"],
             path: "examples/estimate"),
         // tests, by layer
-        suite("DiskFormatTests", ["DiskFormat", "CKernels"], exclude: ["Corpus"]),
+        layer(
+            "FuzzTargets",
+            [
+                "Backends", "Checking", "CKernels", "DiskFormat", "FileModel", "Hashing",
+                "Metadata", "Packs", "Pipeline", "Repair", "Volume",
+            ], path: "Tests/FuzzTargets"),
+        suite("FuzzTests", ["FuzzTargets"], exclude: ["Corpus"]),
+        suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
         suite("HouseTests", []),
         suite("TreesTests", ["Trees", "DiskFormat", "Hashing"]),
         suite("ChunkIndexTests", ["ChunkIndex", "DiskFormat"]),
@@ -232,8 +239,8 @@ let package = Package(
 
 // The fuzzers need the sanitizers' runtime: only `make fuzz` builds them.
 if Context.environment["ASHLAR_FUZZ"] == "1" {
-    package.targets.append(
-        .executableTarget(
-            name: "decoder-fuzzer", dependencies: ["DiskFormat"], path: "Tests/Fuzzers",
-            swiftSettings: strict))
+    package.targets += [
+        program("decoder-fuzzer", ["FuzzTargets"], path: "Tests/Fuzzers/Decoders"),
+        program("store-fuzzer", ["FuzzTargets"], path: "Tests/Fuzzers/Stores"),
+    ]
 }

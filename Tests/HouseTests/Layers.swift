@@ -21,7 +21,8 @@ enum Layers {
         [
             "Mount", "Control", "Console", "Repair", "Queries", "Restoring", "Streams", "Server",
         ],
-        ["ashlar", "fsck", "estimate", "decoder-fuzzer"],
+        ["ashlar", "fsck", "estimate", "FuzzTargets"],
+        ["decoder-fuzzer", "store-fuzzer"],
     ]
 
     /// The level of a module, or nil where the table does not name it.
