@@ -12,14 +12,16 @@
 #   make cuts     a power cut behind every system call and every change of the backend, replayed
 #   make faults   every system call of a volume fails, in every way; every byte of a store flips
 #   make fuzz     decoders of the disk format and whole stores under libFuzzer, SECONDS (60) each
+#   make soak     a mount under fio, stress-ng, dbench, git, a C build, SQLite and PostgreSQL at once,
+#                 for MINUTES (30); as root
 #   make clean    remove what was built
 #
 # Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
 # in HELPERS (/sbin) alone; DESTDIR is put before both, for packages.
 #
 # Variables: JOBS (compiler processes), SCRATCH (where is built), SWIFT (the toolchain's driver),
-# ROUNDS (of crash tests), and ASHLAR_SEED in the environment repeats the randomised tests of an
-# earlier run.
+# ROUNDS (of crash tests), SECONDS (of fuzzing), MINUTES (of soaking); ASHLAR_SEED in the environment
+# repeats the randomised tests of an earlier run.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -55,7 +57,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .PHONY: deps build build-tests build-fuzzers demo test test-scripts crash powercut cuts faults fuzz \
-	lint clean \
+	soak lint clean \
 	install install-files uninstall
 
 deps:
@@ -135,6 +137,13 @@ build-fuzzers: deps
 	        --product $$product -Xswiftc -sanitize=fuzzer,address -Xswiftc -parse-as-library \
 	        -Xswiftc -use-ld=lld; \
 	done
+
+# Tools that cannot be installed are named, and what needs them is counted as skipped.
+SOAK_PACKAGES := fio stress-ng dbench git gcc make dpkg-dev sqlite3 postgresql
+
+soak: build
+	-@packaging/install-packages $(SOAK_PACKAGES)
+	@packaging/soak $(BIN) $(or $(MINUTES),30)
 
 # What counts the tests is itself tested, with logs made up for the purpose.
 test-scripts:
