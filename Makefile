@@ -14,6 +14,7 @@
 #   make fuzz     decoders of the disk format and whole stores under libFuzzer, SECONDS (60) each
 #   make soak     a mount under fio, stress-ng, dbench, git, a C build, SQLite and PostgreSQL at once,
 #                 for MINUTES (30); as root
+#   make bench    measure beside other filesystems and backup tools (as root): docs/PERFORMANCE.md
 #   make clean    remove what was built
 #
 # Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
@@ -21,7 +22,8 @@
 #
 # Variables: JOBS (compiler processes), SCRATCH (where is built), SWIFT (the toolchain's driver),
 # ROUNDS (of crash tests), SECONDS (of fuzzing), MINUTES (of soaking); ASHLAR_SEED in the environment
-# repeats the randomised tests of an earlier run.
+# repeats the randomised tests of an earlier run. BENCH has options for `make bench` (BENCH=--quick;
+# BENCH=--help tells all); PEERS=install installs the Debian packages of those it compares with.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -57,7 +59,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .PHONY: deps build build-tests build-fuzzers demo test test-scripts crash powercut cuts faults fuzz \
-	soak lint clean \
+	soak lint clean bench bench-test \
 	install install-files uninstall
 
 deps:
@@ -145,12 +147,27 @@ soak: build
 	-@packaging/install-packages $(SOAK_PACKAGES)
 	@packaging/soak $(BIN) $(or $(MINUTES),30)
 
+# Others to compare with. RUNLEVEL=1 keeps packages from starting services.
+PEER_PACKAGES := e2fsprogs btrfs-progs gocryptfs zfs-fuse borgbackup restic casync debootstrap git
+
+bench: build
+	$(if $(filter install,$(PEERS)),RUNLEVEL=1 packaging/install-packages $(PEER_PACKAGES))
+	$(SWIFT) build -c release -j $(JOBS) --package-path Benchmarks \
+	    --scratch-path $(SCRATCH)-benchmarks
+	$(SCRATCH)-benchmarks/release/ashlar-benchmarks --programs $(BIN) --sources Benchmarks \
+	    --output Benchmarks/results $(BENCH)
+
+# The statistics, tables and reports; no measurement.
+bench-test:
+	$(SWIFT) test --package-path Benchmarks --scratch-path $(SCRATCH)-benchmarks -j $(JOBS)
+
 # What counts the tests is itself tested, with logs made up for the purpose.
 test-scripts:
 	@packaging/run-tests-check
 
 lint:
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests fsck examples
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests fsck examples \
+	    Benchmarks
 
 clean:
 	$(SWIFT) package --scratch-path $(SCRATCH) clean

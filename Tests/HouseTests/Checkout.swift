@@ -28,7 +28,7 @@ struct Checkout {
     }
 
     /// The Swift, C and C++ files below a folder, in the order of their paths; none where the
-    /// folder does not exist.
+    /// folder does not exist. Not those in hidden folders: what was built is not ours.
     func sources(below folder: String) throws -> [File] {
         let url = top.appendingPathComponent(folder)
         guard FileManager.default.fileExists(atPath: url.path) else { return [] }
@@ -38,6 +38,7 @@ struct Checkout {
         let extensions: Set<String> = ["swift", "c", "cpp", "cc", "h", "hpp", "S"]
         let names = walk.compactMap { $0 as? String }
             .filter { extensions.contains(URL(fileURLWithPath: $0).pathExtension) }
+            .filter { !$0.split(separator: "/").contains { $0.hasPrefix(".") } }
             .sorted()
         return try names.map { ("\(folder)/\($0)", try text(of: "\(folder)/\($0)")) }
     }
