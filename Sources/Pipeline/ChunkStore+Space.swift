@@ -69,6 +69,16 @@ extension ChunkStore {
         }
     }
 
+    /// Raw bytes that were put and are in no pack yet: what the medium still has to take of them, at
+    /// most.
+    public var unappendedBytes: Int {
+        laying.withLock { state in
+            let open = (state.data?.rawBytes ?? 0) + (state.metadata?.rawBytes ?? 0)
+            return state.stuck.reduce(open) { $0 + $1.rawBytes }
+                + state.closing.count * Int(parameters.superChunkBytes)
+        }
+    }
+
     /// Bytes that new data leaves free for commits, checkpoints and the index: 64 MiB, or 1/64 of
     /// the medium where that is more, at most 2 GiB; of a medium below 512 MiB an eighth.
     public func reserveBytes() throws(StoreError) -> UInt64 {

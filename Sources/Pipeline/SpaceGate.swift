@@ -2,8 +2,10 @@
 import Backends
 import Platform
 
-/// Keeps new data out while less than the reserve is free. Metadata and commits pass: deleting never
-/// needs space (DESIGN §3.9). Any thread.
+/// Keeps new data out while less than three quarters of the reserve are free. Metadata and commits pass:
+/// deleting never needs space (DESIGN §3.9). Who acknowledges writes before they are stored leaves the
+/// whole reserve free: the quarter between is for what comes with them (names, commits, tables), so that
+/// what was acknowledged still passes. Any thread.
 final class SpaceGate: Sendable {
     /// The backend is asked after so long or so much, whichever comes first.
     static let intervalNanoseconds: UInt64 = 50_000_000
@@ -48,7 +50,8 @@ final class SpaceGate: Sendable {
         }
         guard !isFresh else { return state.withLock { !$0.isShort } }
         let space = try? backend.space()
-        let isShort = space.map { $0.availableBytes < SpaceGate.reserveBytes(of: $0) } ?? false
+        let isShort =
+            space.map { $0.availableBytes < SpaceGate.reserveBytes(of: $0) / 4 * 3 } ?? false
         state.withLock { $0.isShort = isShort }
         return !isShort
     }

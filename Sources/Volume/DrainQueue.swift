@@ -22,6 +22,8 @@ final class DrainQueue: Sendable {
         var head = 0
         /// Jobs handed to the workers and not ended.
         var running = 0
+        /// Commits that fold what they hold.
+        var captures = 0
         /// The last fold's failure; nil after a success.
         var failure: FileError?
 
@@ -63,7 +65,8 @@ final class DrainQueue: Sendable {
         let failure: FileError? = state.wait(
             until: { state in
                 state.bufferedBytes <= limitBytes
-                    || (state.running == 0 && state.head == state.waiting.count)
+                    || (state.running == 0 && state.captures == 0
+                        && state.head == state.waiting.count)
             },
             then: { state in
                 state.bufferedBytes <= limitBytes ? nil : state.failure ?? .noSpace
@@ -161,8 +164,14 @@ final class DrainQueue: Sendable {
         return next
     }
 
-    /// Runs `bodies` on the workers and waits for all. Not from a worker.
+    /// Runs `bodies`, which fold what a commit holds, on the workers and waits for all. Not from a
+    /// worker.
     func runAll(_ bodies: [@Sendable () -> Void]) {
+        state.withLock { $0.captures += 1 }
+        defer {
+            state.withLock { $0.captures -= 1 }
+            state.broadcast()
+        }
         guard bodies.count > 1 else {
             for body in bodies { body() }
             return

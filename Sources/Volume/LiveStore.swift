@@ -45,11 +45,11 @@ public final class LiveStore: Sendable {
 
     public let store: ChunkStore
     let options: VolumeOptions
-    private let timing: Timing
+    let timing: Timing
     let committer: Committer
     let drains: DrainQueue
-    private let space: SpaceGuard
-    private let onEvent: @Sendable (LiveStoreEvent) -> Void
+    let space: SpaceGuard
+    let onEvent: @Sendable (LiveStoreEvent) -> Void
     let open: ConditionMutex<[Volume]>
     /// Held while volumes are made, renamed or removed: one at a time.
     let administration = ConditionMutex<Void>(())
@@ -57,8 +57,8 @@ public final class LiveStore: Sendable {
     let reclaiming = ConditionMutex(false)
     /// Packs that a reclaiming could not empty.
     let keptPacks = ConditionMutex<Set<PackID>>([])
-    private let reclaimer = Reclaimer()
-    private let idle = ConditionMutex(Idle())
+    let reclaimer = Reclaimer()
+    let idle = ConditionMutex(IdleTime())
     let governor: ConditionMutex<MemoryGovernor?>
     /// What is mounted of the volumes.
     let views: ConditionMutex<[WeakView]> = ConditionMutex([])
@@ -71,12 +71,6 @@ public final class LiveStore: Sendable {
         var hasEnded = false
         /// Too many inodes are in memory: a commit is due, which makes them clean.
         var isPressed = false
-    }
-
-    /// Since when nothing was written.
-    private struct Idle {
-        var sequence: UInt64 = 0
-        var sinceNanoseconds = monotonicNanoseconds()
     }
 
     /// Takes over an open store. Nothing is mounted by it; `volume(named:)` gives what can be.
@@ -102,7 +96,7 @@ public final class LiveStore: Sendable {
         let volumes = try openVolumes()
         open.withLock { $0 = volumes }
         let drains = drains
-        space.setBuffered { drains.bufferedBytes }
+        space.setBuffered { drains.bufferedBytes + store.unappendedBytes }
         committer.setWork { [weak self] (withCheckpoint) throws(FileError) in
             guard let self else { throw .readOnly }
             return try self.performCommit(withCheckpoint: withCheckpoint)
@@ -325,71 +319,6 @@ public final class LiveStore: Sendable {
             ticker.withLock { $0 = thread }
         } catch {
             throw .threads(code: error.rawValue)
-        }
-    }
-
-    private func startReclaimer() throws(StoreError) {
-        let intervals = [timing.reclaimSeconds, timing.optimizeIdleSeconds].compactMap { $0 }
-        guard let seconds = intervals.min() else { return }
-        let reclaimer = reclaimer
-        space.setShortage { reclaimer.hurry() }
-        do throws(Errno) {
-            try reclaimer.start(every: seconds) { [weak self] isUrgent, isCancelled in
-                guard let self else { return }
-                if isUrgent || self.timing.reclaimSeconds != nil {
-                    self.reclaimByItself(isUrgent: isUrgent, isCancelled)
-                }
-                if !isUrgent { self.optimizeByItself(isCancelled) }
-            }
-        } catch {
-            throw .threads(code: error.rawValue)
-        }
-    }
-
-    private func reclaimByItself(isUrgent: Bool, _ isCancelled: () -> Bool) {
-        var options = ReclaimOptions()
-        options.bytesPerSecond = isUrgent ? nil : Reclaimer.bytesPerSecond
-        do throws(FileError) {
-            let least = isUrgent ? 1 : timing.reclaimBytesMin
-            guard try hasReclaimable(options, deadBytesMin: least) else { return }
-            let report = try reclaim(options, isCancelled: isCancelled)
-            if report.freedBytes > 0 { onEvent(.reclaimed(bytes: report.freedBytes)) }
-        } catch {
-            // Somebody else does it, or it goes on when the store is used again.
-            guard error != .busy, error != .interrupted else { return }
-            onEvent(.reclaimingFailed(error))
-        }
-    }
-
-    private func optimizeByItself(_ isCancelled: () -> Bool) {
-        guard let seconds = timing.optimizeIdleSeconds, isIdle(for: seconds) else { return }
-        var options = OptimizeOptions()
-        options.bytesPerSecond = Reclaimer.bytesPerSecond
-        do throws(FileError) {
-            let report = try optimize(
-                options,
-                isCancelled: {
-                    isCancelled() || self.open.withLock { $0 }.contains(where: \.hasUnsaved)
-                })
-            if report.bytesAfter < report.bytesBefore {
-                onEvent(.optimized(bytes: report.bytesBefore - report.bytesAfter))
-            }
-        } catch {
-            // Somebody else does it, or it goes on when nobody writes again.
-            guard error != .busy, error != .interrupted else { return }
-            onEvent(.reclaimingFailed(error))
-        }
-        // Its own commits are nobody's writing.
-        idle.withLock { $0.sequence = store.lastCommit.sequence }
-    }
-
-    /// Whether no commit was made for so long.
-    private func isIdle(for seconds: Double) -> Bool {
-        let sequence = store.lastCommit.sequence
-        let now = monotonicNanoseconds()
-        return idle.withLock { idle in
-            if idle.sequence != sequence { idle = Idle(sequence: sequence, sinceNanoseconds: now) }
-            return now - idle.sinceNanoseconds >= UInt64(max(0, seconds) * 1e9)
         }
     }
 

@@ -70,7 +70,8 @@ final class SpaceTests: XCTestCase {
             }
         }
         XCTAssertEqual(refusal, .noSpace)
-        XCTAssertGreaterThan(kept.count, 50)
+        let space = try backend.space()
+        XCTAssertGreaterThan(kept.count, 50, "\(space), ASHLAR_SEED=\(seed)")
         try volume.synchronizeAll()
         for (inode, bytes) in kept {
             XCTAssertNoThrow(try volume.synchronize(inode, dataOnly: false))
@@ -101,6 +102,29 @@ final class SpaceTests: XCTestCase {
             XCTAssertEqual(try again.volume.get(inode, count: bytes.count + 1), bytes)
         }
         try again.live.close()
+    }
+
+    /// What a commit folds makes room, though no file waits in the queue any more.
+    func testRoomThatACommitMakesIsWaitedFor() throws {
+        let queue = try DrainQueue(limitBytes: 1000, workerCount: 1)
+        defer { queue.shutdown() }
+        queue.account(2000)
+        let isCapturing = DispatchSemaphore(value: 0)
+        let commit = try PlatformThread(name: "commit") {
+            queue.runAll([
+                {
+                    isCapturing.signal()
+                    sleepNanoseconds(100_000_000)
+                    queue.account(-2000)
+                }
+            ])
+        }
+        isCapturing.wait()
+        XCTAssertNoThrow(try queue.waitForRoom())
+        commit.join()
+        queue.account(2000)
+        XCTAssertThrowsError(try queue.waitForRoom(), "nobody makes room")
+        queue.account(-2000)
     }
 
     /// Somebody else takes so much of the medium that new data finds no room, and commits do.
