@@ -139,7 +139,8 @@ let package = Package(
             [
                 "CLinux", "DiskFormat", "Platform", "FileModel", "Backends", "Packs", "Hashing",
                 "Compression", "ChunkIndex", "Metadata", "Trees", "Pipeline", "Volume",
-                "Checking", "Console", "Control", "Mount", "Queries", "Restoring", "Retention",
+                "Checking", "Console", "Control", "Mount", "NamespaceIndex", "Queries", "Restoring",
+                "Retention",
                 "Streams",
                 arguments, logging,
             ]),

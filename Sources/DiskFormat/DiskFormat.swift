@@ -19,6 +19,7 @@
 ///     DirectoryNode     which entries make a directory ┘ see NodeBoundary
 ///     RootImage         a whole volume at one instant
 ///     SnapshotImage     a root that has a name and is kept
+///     StreamHead        a snapshot or a difference as one file: packs, one behind the other
 ///
 /// Invariants:
 /// 1. Little-endian. Records begin at multiples of 8 bytes; padding is zero.

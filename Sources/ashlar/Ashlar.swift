@@ -26,9 +26,10 @@ struct Ashlar: ParsableCommand {
         subcommands: [
             MakeCommand.self, MountCommand.self, UnmountCommand.self, CheckCommand.self,
             ListCommand.self, PrintCommand.self, StatisticsCommand.self, UsageCommand.self,
-            DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, DifferenceCommand.self,
-            RestoreCommand.self, RetentionCommand.self, ReclaimCommand.self,
-            OptimizeCommand.self, QueryCommand.self,
+            DumpCommand.self, VolumeCommand.self, SnapshotCommand.self, StreamCommand.self,
+            DifferenceCommand.self, DifferenceInfoCommand.self, RestoreCommand.self,
+            RetentionCommand.self, ReclaimCommand.self, OptimizeCommand.self,
+            QueryCommand.self,
             FindDuplicatesCommand.self, FindLargestCommand.self, FindNewestCommand.self,
             FindOldestCommand.self, FindChangesCommand.self, HistoryCommand.self,
             MountHelperCommand.self,

@@ -51,6 +51,48 @@ final class DirectorySnapshotTests: EndToEndTestCase {
         try place.mustBeClean()
     }
 
+    /// A file carries a directory from here to any store.
+    func testThroughAFile() throws {
+        let source = try makeSource()
+        let place = try makePlace()
+        let keys = path("keys.snap")
+        let whole = path("whole.snap")
+        XCTAssertEqual(
+            try ashlar(["stream", "snapshot", "--source", source, "--output", keys]).code, 0)
+        let refused = try ashlar(["snapshot", "import", place.store, keys, "one"])
+        XCTAssertEqual(refused.code, 2, refused.errors)
+        for base in [[], ["--base", whole], ["--base", keys]] {
+            let made = try ashlar(
+                ["stream", "snapshot", "--source", source, "--content", "--json"]
+                    + ["--output", whole] + base)
+            XCTAssertEqual(made.code, 0, made.errors)
+            let report = try made.json()
+            XCTAssertEqual(report["files"] as? Int, 61)
+            // Keys are no content: it is read again.
+            let isRead = (report["read"] as? Int ?? 0) > 0
+            XCTAssertEqual(isRead, base.last != whole)
+        }
+        XCTAssertNotEqual(access(whole + ".partial", F_OK), 0)
+        let info = try ashlar(["diff-info", "--verify", "--json", whole]).json()
+        XCTAssertEqual(info["kind"] as? String, "snapshot")
+        XCTAssertEqual(info["files"] as? Int, 61)
+        XCTAssertEqual(try ashlar(["snapshot", "import", place.store, whole, "one"]).code, 0)
+        let again = try ashlar(["snapshot", "import", place.store, whole, "one"])
+        XCTAssertEqual(again.code, 11, again.errors)
+        let mounted = Place(
+            test: self, store: place.store + "@one", mountpoint: place.mountpoint)
+        try mounted.mount()
+        try assertEqualTrees(source, place.mountpoint)
+        try place.unmount()
+        try place.mustBeClean()
+        try System.with(whole, O_RDWR) { file throws(SystemError) in
+            try System.write(file, [0x55], at: 20_000)
+        }
+        XCTAssertEqual(try ashlar(["diff-info", "--verify", whole]).code, 3)
+        XCTAssertEqual(try ashlar(["diff-info", source + "/d0/0"]).code, 10)
+        XCTAssertEqual(try ashlar(["diff-info", source + "/none"]).code, 1)
+    }
+
     func testAFileThatCannotBeRead() throws {
         let source = try makeSource()
         let place = try makePlace()

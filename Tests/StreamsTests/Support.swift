@@ -184,10 +184,10 @@ final class MemoryStore {
             chunker: .gear(meanBytes: chunkBytes), superChunkBytes: 64 << 10, packBytes: 1 << 20)
     }
 
-    init() throws {
+    init(chunkBytes: UInt32 = 4096) throws {
         let root = InodeImage(inode: 1, generation: 1, mode: 0o040755, linkCount: 2)
         try ChunkStore.create(
-            in: backend, index: index, parameters: MemoryStore.parameters(),
+            in: backend, index: index, parameters: MemoryStore.parameters(chunkBytes: chunkBytes),
             volumes: [NewVolume(name: "main", volumeID: MemoryStore.volumeID, root: root)])
         live = try MemoryStore.open(backend, index)
     }
@@ -204,6 +204,19 @@ final class MemoryStore {
 
     func reopen() throws {
         try live.close()
+        live = try MemoryStore.open(backend, index)
+    }
+
+    /// The store as a file, with the snapshot under the name that it has there.
+    func write(
+        to path: String, kind: StreamHead.Kind = .snapshot, flags: StreamHead.Flags = .content
+    ) throws {
+        try live.close()
+        let url = URL(fileURLWithPath: path)
+        let directory = try OpenDirectory(path: url.deletingLastPathComponent().path)
+        let head = StreamHead(kind: kind, flags: flags, time: DiskTime(seconds: 1, nanoseconds: 2))
+        _ = try StreamFileWriter(in: directory, name: Array(url.lastPathComponent.utf8))
+            .write(head, packsOf: backend)
         live = try MemoryStore.open(backend, index)
     }
 

@@ -41,6 +41,15 @@ extension LiveStore {
         if let failure { throw failure }
     }
 
+    /// Throws what would keep such a snapshot from being made, before anybody works for it.
+    public func checkCanMake(
+        _ draft: SnapshotDraft, of volumeName: String
+    ) throws(SnapshotError) {
+        try draft.check()
+        guard !store.isReadOnly, !options.isReadOnly else { throw .failed(.readOnly) }
+        try checkIsFree(draft.name, volumeName)
+    }
+
     /// Makes a snapshot of a tree that lies in the store, durable when this returns.
     ///
     /// - Parameter root: of the volume: its inode numbers are from `nextInode(of:)` on, or those of

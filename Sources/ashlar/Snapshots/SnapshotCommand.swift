@@ -19,7 +19,8 @@ struct SnapshotCommand: ParsableCommand {
               ls /mnt/.snapshots/before-upgrade/etc
             """,
         subcommands: [
-            SnapshotCreateCommand.self, SnapshotListCommand.self, SnapshotShowCommand.self,
+            SnapshotCreateCommand.self, SnapshotImportCommand.self, SnapshotListCommand.self,
+            SnapshotShowCommand.self,
             SnapshotRenameCommand.self, SnapshotDescribeCommand.self, SnapshotPinCommand.self,
             SnapshotUnpinCommand.self, SnapshotVerifyCommand.self, SnapshotDeleteCommand.self,
             SnapshotRollbackCommand.self, SnapshotCloneCommand.self,

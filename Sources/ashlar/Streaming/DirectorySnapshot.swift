@@ -2,6 +2,7 @@
 import Console
 import DiskFormat
 import FileModel
+import NamespaceIndex
 import Pipeline
 import Platform
 import Streams
@@ -40,7 +41,7 @@ struct DirectorySnapshot {
         try scan.checkWhole(result.counts)
     }
 
-    private static func open(_ path: String) throws -> WritableStore {
+    static func open(_ path: String) throws -> WritableStore {
         do {
             return try WritableStore(path, timing: .untouched)
         } catch let failure as CommandFailure where failure.kind == .busy {
@@ -50,7 +51,7 @@ struct DirectorySnapshot {
         }
     }
 
-    private static func failure(_ error: any Error, _ path: String) -> any Error {
+    static func failure(_ error: any Error, _ path: String) -> any Error {
         guard let error = error as? StreamError else { return error }
         guard case .cancelled = error else { return CommandFailure(error, store: path) }
         return CommandFailure(
@@ -61,40 +62,45 @@ struct DirectorySnapshot {
     private func make(
         _ scan: SourceScan, in live: LiveStore
     ) throws -> (SnapshotImage, ScanCounts, UInt64) {
-        guard let known = try live.store.volumes().map(\.record).first(where: { $0.name == volume })
-        else { throw CommandFailure(SnapshotError.noVolume(volume), live) }
         let before = try Self.packBytes(live)
-        do throws(SnapshotError) {
-            let names = try live.snapshots(of: volume).map(\.name)
-            if names.contains(draft.name) { throw .exists(draft.name) }
-        } catch {
-            throw CommandFailure(error, live)
-        }
-        // Trees and index say the same from here on, and no checkpoint comes before the snapshot.
-        do throws(FileError) { try live.checkpoint() } catch { throw StreamError.commit(error) }
+        let known = try prepare(live)
         let tag = scan.tag
-        let keep = { () throws(StreamError) in
-            do throws(FileError) { try live.keepChunks() } catch { throw .commit(error) }
-        }
         do {
             let (root, counts) = try scan.run(
                 into: live.store, volume: known.volumeID, named: known.name,
-                nextInode: try nextInode(live), base: try base(tag, in: live), keep: keep)
+                nextInode: try nextInode(live), base: try base(tag, in: live),
+                keep: { () throws(StreamError) in try Self.keep(live) })
             var draft = draft
             draft.tags.append(tag)
-            if draft.description.isEmpty {
-                let text = "of \(DisplayText.escaped(scan.source.utf8))"
-                if SnapshotImage.isAcceptable(description: text) { draft.description = text }
-            }
+            if draft.description.isEmpty { draft.description = scan.description }
             let image = try add(draft, root, to: live)
             return (image, counts, try Self.packBytes(live) - before)
         } catch {
-            try? keep()
+            try? Self.keep(live)
             throw error
         }
     }
 
-    private func nextInode(_ live: LiveStore) throws(CommandFailure) -> UInt64 {
+    /// Looks whether the snapshot can be made, and gets the store ready: trees and index say the same
+    /// from here on, and no checkpoint comes before the snapshot. Returns the volume.
+    func prepare(_ live: LiveStore) throws -> VolumeRecord {
+        guard let known = try live.store.volumes().map(\.record).first(where: { $0.name == volume })
+        else { throw CommandFailure(SnapshotError.noVolume(volume), live) }
+        do throws(SnapshotError) {
+            try live.checkCanMake(draft, of: volume)
+        } catch {
+            throw CommandFailure(error, live)
+        }
+        do throws(FileError) { try live.checkpoint() } catch { throw StreamError.commit(error) }
+        return known
+    }
+
+    /// Makes durable what was put until now.
+    static func keep(_ live: LiveStore) throws(StreamError) {
+        do throws(FileError) { try live.keepChunks() } catch { throw .commit(error) }
+    }
+
+    func nextInode(_ live: LiveStore) throws(CommandFailure) -> UInt64 {
         do throws(SnapshotError) {
             return try live.nextInode(of: volume)
         } catch {
@@ -102,7 +108,7 @@ struct DirectorySnapshot {
         }
     }
 
-    private func add(
+    func add(
         _ draft: SnapshotDraft, _ root: RootImage, to live: LiveStore
     ) throws(CommandFailure) -> SnapshotImage {
         do throws(SnapshotError) {
@@ -113,7 +119,7 @@ struct DirectorySnapshot {
     }
 
     /// The newest snapshot of the same directory.
-    private func base(_ tag: String, in live: LiveStore) throws -> ScanBase? {
+    func base(_ tag: String, in live: LiveStore) throws -> ScanBase? {
         let known = try live.snapshots(of: volume).last { $0.tags.contains(tag) }
         guard let known else { return nil }
         // Without it all is read: slower, and as good.

@@ -49,8 +49,11 @@ struct ScanArguments: ParsableArguments {
             || noProgress || onError != "skip"
     }
 
-    /// - Parameter omitted: paths of what is left out, whatever the rules say; they need not exist.
-    func options(omitting omitted: [String]) throws(CommandFailure) -> ScanOptions {
+    /// - Parameters: directories and files that are left out, whatever the rules say; they need not
+    ///   exist.
+    func options(
+        omitting omitted: [String], files: [String] = []
+    ) throws(CommandFailure) -> ScanOptions {
         var rules = ExcludeRules()
         for path in excludeFrom {
             guard let data = FileManager.default.contents(atPath: path) else {
@@ -75,6 +78,16 @@ struct ScanArguments: ParsableArguments {
         for path in omitted {
             guard let facts = try? OpenDirectory(path: path).facts() else { continue }
             options.omitted.insert(FileIdentity(facts))
+        }
+        for path in files {
+            guard
+                let file = try? LinuxSystemCalls().open(
+                    at: .currentDirectory, path, [.noFollow], mode: 0)
+            else { continue }
+            if let facts = try? OpenDirectory.facts(of: file) {
+                options.omitted.insert(FileIdentity(facts))
+            }
+            _ = try? LinuxSystemCalls().close(file)
         }
         return options
     }

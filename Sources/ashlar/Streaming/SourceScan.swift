@@ -24,18 +24,26 @@ struct SourceScan {
 
     init(
         _ source: String, _ arguments: ScanArguments, omitting omitted: [String],
-        on output: Output
+        files: [String] = [], on output: Output
     ) throws {
         self.source = source
         self.arguments = arguments
         self.output = output
-        options = try arguments.options(omitting: omitted)
+        options = try arguments.options(omitting: omitted, files: files)
         do throws(Errno) {
             directory = try OpenDirectory(path: source)
         } catch {
             throw CommandFailure(error, "cannot open \(DisplayText.escaped(source.utf8))")
         }
         raiseDescriptorLimit()
+    }
+
+    static let tagPrefix = "source-"
+
+    /// What the snapshot is of.
+    var description: String {
+        let text = "of \(DisplayText.escaped(source.utf8))"
+        return SnapshotImage.isAcceptable(description: text) ? text : ""
     }
 
     /// The tag of snapshots of the same directory: by its path without symbolic links.
@@ -47,7 +55,7 @@ struct SourceScan {
         }
         let hasher = try? ChunkHasher(.sha256)
         let name = Array(path.utf8).withUnsafeBytes { hasher?.name(of: $0, domain: .data) }
-        return "source-" + (name?.hexadecimal.prefix(16) ?? "")
+        return Self.tagPrefix + (name?.hexadecimal.prefix(16) ?? "")
     }
 
     /// Scans.
