@@ -83,7 +83,7 @@ final class RestoreTeller {
             names += 1
             if isVerbose, outcome != .same { line(outcome, path) }
         case .failed(let error, let path):
-            let failure = CommandFailure(error, DisplayText.escaped(full(path)))
+            let failure = CommandFailure(restoring: error, DisplayText.escaped(full(path)))
             guard isJSON else { return output.report(failure) }
             write([
                 "message_type": .text("error"), "path": .name(full(path)),
@@ -150,7 +150,7 @@ final class RestoreTeller {
     }
 
     private func failure(_ error: RestoreError) -> CommandFailure {
-        var failure = CommandFailure(error, DisplayText.escaped(destination))
+        var failure = CommandFailure(restoring: error, DisplayText.escaped(destination))
         if case .busy = error { return failure }
         failure.advice =
             "What was restored stays; run again, the command does only what is missing."
@@ -160,7 +160,8 @@ final class RestoreTeller {
 
 extension CommandFailure {
     /// Why something was not restored.
-    init(_ error: RestoreError, _ what: String) {
+    /// Labelled: without that `CommandFailure(.busy, "…")` would mean this one, and call itself.
+    init(restoring error: RestoreError, _ what: String) {
         switch error {
         case .source(let inner): self.init(tree: inner, what: what)
         case .system(let code, let call): self.init(code, "\(what): \(call)")
