@@ -130,12 +130,12 @@ final class DirectorySnapshotTests: EndToEndTestCase {
     func testInterruptedAndRepeated() throws {
         var random = SeededGenerator()
         let source = try makeDirectory("source")
-        for index in 0..<600 {
-            try System.writeFile("\(source)/\(index)", random.bytes(150_000))
+        for index in 0..<200 {
+            try System.writeFile("\(source)/\(index)", random.bytes(100_000))
         }
         let place = try makePlace()
         let command = [try Program.built("ashlar"), "snapshot", "create", "--source", source]
-        for storedBytes in [0, 1 << 20, 30 << 20] {
+        for storedBytes in [0, 1 << 20, 8 << 20] {
             let program = try Program(command + [place.store, "one"], scratch: folder)
             while try packBytes(place) < storedBytes, program.isRunning { usleep(2000) }
             program.signal(SIGINT)

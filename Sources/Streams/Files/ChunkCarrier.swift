@@ -13,7 +13,7 @@ import Trees
 public final class ChunkCarrier {
     private let source: VolumeState
     private let store: ChunkStore
-    private let withData: Bool
+    private let keepsData: (ChunkName) -> Bool
     private let sink: ChunkSink
     private let folder: Folder<ChunkSink>
     private let cutsAlike: Bool
@@ -21,18 +21,26 @@ public final class ChunkCarrier {
     public private(set) var doneBytes: UInt64 = 0
 
     /// - Parameter withData: false brings nodes alone, for keys.
-    public init(
+    public convenience init(
         from source: VolumeState, to store: ChunkStore, withData: Bool
+    ) throws(StreamError) {
+        try self.init(from: source, to: store, keepsData: { _ in withData })
+    }
+
+    /// - Parameter keepsData: whether a chunk of data is brought.
+    init(
+        from source: VolumeState, to store: ChunkStore,
+        keepsData: @escaping (ChunkName) -> Bool
     ) throws(StreamError) {
         self.source = source
         self.store = store
-        self.withData = withData
+        self.keepsData = keepsData
         cutsAlike =
             source.parameters.hash == store.parameters.hash
             && source.parameters.chunker == store.parameters.chunker
         do throws(HashingError) {
             sink = try ChunkSink(
-                store, hash: store.parameters.hash, keepsData: { _ in withData })
+                store, hash: store.parameters.hash, keepsData: keepsData)
         } catch {
             throw .store(.hashing(error))
         }
@@ -69,7 +77,7 @@ public final class ChunkCarrier {
 
     private func carryData(_ name: ChunkName) throws(TreeError) {
         // A put of what is known counts too: it is remembered as in use.
-        guard withData else { return }
+        guard keepsData(name) else { return }
         let bytes = try source.readNode(name, domain: .data)
         let put = try bytes.borrowing { (raw) throws(TreeError) in try sink.putData(raw) }
         guard put == name else { throw .format(.badValue("chunk: name"), node: name) }

@@ -4,12 +4,14 @@ import Checking
 import Console
 import DiskFormat
 import Platform
+import Queries
 import Streams
+import Trees
 
 /// `ashlar diff-info FILE`.
 struct DifferenceInfoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "diff-info", abstract: "Tell what a .snap file is and has.",
+        commandName: "diff-info", abstract: "Tell what a .snap or .diff file is and has.",
         discussion: """
             Reads its head, its tables and its root; with --verify all of it, compared with its \
             checksums. For instance:
@@ -66,6 +68,7 @@ struct DifferenceInfoCommand: ParsableCommand {
     }
 
     private func contents(of stream: StreamFile) throws(StreamFileError) -> Report {
+        if stream.head.kind == .difference { return try differences(of: stream) }
         let image = try stream.image(StreamFile.snapshotName)
         let statistics = try stream.volume(StreamFile.snapshotName).root.statistics
         return [
@@ -74,6 +77,24 @@ struct DifferenceInfoCommand: ParsableCommand {
             "root": .text(image.root.hexadecimal), "files": .number(statistics.files),
             "directories": .number(statistics.directories), "others": .number(statistics.others),
             "data_size": .bytes(statistics.logicalBytes),
+        ]
+    }
+
+    private func differences(of stream: StreamFile) throws(StreamFileError) -> Report {
+        let old = try stream.volume(StreamFile.baseName)
+        let new = try stream.volume(StreamFile.targetName)
+        var counts: [UInt64] = [0, 0, 0]
+        do throws(TreeError) {
+            var difference = try VolumeDifference(from: old, to: new)
+            while let found = try difference.next() {
+                counts[found.old == nil ? 0 : found.new == nil ? 1 : 2] += 1
+            }
+        } catch {
+            throw .tree(error)
+        }
+        return [
+            "one_way": .flag(stream.head.flags.contains(.oneWay)), "added": .number(counts[0]),
+            "deleted": .number(counts[1]), "modified": .number(counts[2]),
         ]
     }
 }

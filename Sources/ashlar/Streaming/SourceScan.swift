@@ -15,7 +15,7 @@ struct SourceScan {
     /// As it was given.
     let source: String
     let arguments: ScanArguments
-    let options: ScanOptions
+    var options: ScanOptions
     let output: Output
     /// False: keys alone.
     var keepsContent = true

@@ -14,14 +14,15 @@ import Volume
 struct StreamCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream",
-        abstract: "Snapshots of directories, as files.",
+        abstract: "Snapshots of directories and differences of any two trees, as files.",
         discussion: """
             A .snap file is complete in itself, checksummed, and independent of any store. For instance:
 
               ashlar stream snapshot --source /srv/www --output www.snap --content
               ashlar snapshot import /srv/store www.snap www-1
+              ashlar stream diff --base www.snap --target /srv/www --output www.diff
             """,
-        subcommands: [StreamSnapshotCommand.self])
+        subcommands: [StreamSnapshotCommand.self, StreamDifferenceCommand.self])
 }
 
 /// `ashlar stream snapshot --source DIR --output FILE.snap`.

@@ -1,0 +1,373 @@
+import Checking
+import Chunking
+import DiskFormat
+import Hashing
+import Pipeline
+import Platform
+import Trees
+
+/// Compares and makes files of a directory as volumes have them. One thread.
+///
+/// What is written has a name of its own until it is whole and durable.
+final class AppliedFiles {
+    /// The name of what is not whole yet, in each directory.
+    static let partialName = Array(".ashlar-apply-partial".utf8)
+
+    private let cutter: FileCutter
+    private let hasher: ChunkHasher
+    private let isPrivileged: Bool
+
+    init(
+        _ parameters: StoreParameters, isPrivileged: Bool,
+        isCancelled: @escaping @Sendable () -> Bool
+    ) throws(StreamError) {
+        self.isPrivileged = isPrivileged
+        do throws(HashingError) {
+            hasher = try ChunkHasher(parameters.hash)
+            let sink = try ChunkSink(nil, hash: parameters.hash)
+            cutter = FileCutter(
+                parameters.chunker, sink, isCancelled: isCancelled, onRead: { _ in })
+        } catch {
+            throw .store(.hashing(error))
+        }
+    }
+
+    /// A name in a directory, and its path for those who are told.
+    struct Place {
+        var directory: OpenDirectory
+        var name: [UInt8]
+        var path: [UInt8]
+
+        func run<Result>(
+            _ call: String, _ body: () throws(Errno) -> Result
+        ) throws(ApplyError) -> Result {
+            do throws(Errno) {
+                return try body()
+            } catch {
+                throw .system(path: path, call: call, error)
+            }
+        }
+
+        /// nil where there is nothing.
+        func facts() throws(ApplyError) -> FileFacts? {
+            do throws(Errno) {
+                return try directory.facts(name)
+            } catch .noSuchFileOrDirectory {
+                return nil
+            } catch {
+                throw .system(path: path, call: "look at", error)
+            }
+        }
+    }
+
+    private static func reading<Result>(
+        _ body: () throws(TreeError) -> Result
+    ) throws(ApplyError) -> Result {
+        do throws(TreeError) {
+            return try body()
+        } catch {
+            throw .tree(error)
+        }
+    }
+
+    // MARK: comparing
+
+    /// What of a file is not as an image has it; nil where all is.
+    ///
+    /// - Parameter withContent: reads it, and its attributes.
+    func difference(
+        at place: Place, _ facts: FileFacts, from image: InodeImage, in volume: VolumeState,
+        withContent: Bool
+    ) throws(ApplyError) -> String? {
+        if facts.kind != image.mode >> 12 { return "it is another kind of file" }
+        // A symbolic link's permissions mean nothing.
+        if facts.kind != 10, facts.mode & 0o7777 != image.mode & 0o7777 { return "its permissions" }
+        if facts.owner != image.owner || facts.group != image.group { return "its owner or group" }
+        if !facts.isDirectory,
+            DiskTime(seconds: facts.modified.seconds, nanoseconds: facts.modified.nanoseconds)
+                != image.modificationTime
+        {
+            return "its time of modification"
+        }
+        if facts.isRegular, facts.sizeBytes != image.size { return "its size" }
+        if let device = image.device,
+            device.major != facts.deviceMajor || device.minor != facts.deviceMinor
+        {
+            return "its device number"
+        }
+        guard withContent else { return nil }
+        if case .target(let target) = image.content,
+            try place.run("read", { () throws(Errno) in try place.directory.target(place.name) })
+                != target
+        {
+            return "where it leads"
+        }
+        let wanted = try Self.reading { () throws(TreeError) in try volume.attributes(of: image) }
+        if try attributes(at: place) != wanted { return "its extended attributes" }
+        if facts.isRegular, try !hasContent(at: place, facts, image) { return "its content" }
+        return nil
+    }
+
+    private func attributes(at place: Place) throws(ApplyError) -> AttributeSet {
+        var set = AttributeSet()
+        let names = try place.run("read attributes of") { () throws(Errno) in
+            try place.directory.attributeNames(place.name)
+        }
+        for name in names {
+            let value = try place.run("read attributes of") { () throws(Errno) in
+                try place.directory.attribute(place.name, name)
+            }
+            guard let value else { continue }
+            do throws(FormatError) {
+                try set.set(name, to: value)
+            } catch {
+                throw .isOther(path: place.path, what: "its extended attributes")
+            }
+        }
+        return set
+    }
+
+    private func hasContent(
+        at place: Place, _ facts: FileFacts, _ image: InodeImage
+    ) throws(ApplyError) -> Bool {
+        let file = try place.run("open") { () throws(Errno) in
+            try place.directory.file(place.name)
+        }
+        defer { _ = try? LinuxSystemCalls().close(file) }
+        do throws(FileCutter.Failure) {
+            let cut = try cutter.cut(
+                file, size: facts.sizeBytes,
+                mayHaveHoles: facts.allocatedBytes < facts.sizeBytes)
+            return cut.key == image.content
+        } catch {
+            switch error {
+            case .cancelled: throw .cancelled
+            case .shrunk: return false
+            case .reading(let reason):
+                throw .system(path: place.path, call: "read", reason)
+            case .tree(let reason): throw .tree(reason)
+            }
+        }
+    }
+
+    // MARK: making
+
+    /// Puts a file that is no directory at a place, over what is there and is no directory either.
+    ///
+    /// - Parameter old: what the directory has there, for content that only it has.
+    func make(
+        _ image: InodeImage, of volume: VolumeState, at place: Place,
+        old: (image: InodeImage, volume: VolumeState)?
+    ) throws(ApplyError) {
+        let partial = Place(
+            directory: place.directory, name: AppliedFiles.partialName, path: place.path)
+        try removePartial(partial)
+        switch image.mode >> 12 {
+        case 8: try write(image, of: volume, at: place, partial, old)
+        case 10:
+            guard case .target(let target) = image.content else {
+                throw .tree(.format(.badValue("symlink target"), node: volume.rootName))
+            }
+            try partial.run("make") { () throws(Errno) in
+                try partial.directory.makeLink(partial.name, to: target)
+            }
+        default:
+            try partial.run("make") { () throws(Errno) in
+                try partial.directory.makeNode(
+                    partial.name, mode: image.mode & ~0o7777 | 0o600, device: image.device ?? (0, 0)
+                )
+            }
+        }
+        try setAttributes(of: partial, to: image, in: volume)
+        try moveIn(partial, to: place)
+    }
+
+    /// Gives a file another name.
+    func link(_ place: Place, to other: Place) throws(ApplyError) {
+        let partial = Place(
+            directory: place.directory, name: AppliedFiles.partialName, path: place.path)
+        try removePartial(partial)
+        try place.run("link") { () throws(Errno) in
+            try partial.directory.makeHardLink(
+                partial.name, to: other.name, in: other.directory)
+        }
+        try moveIn(partial, to: place)
+        // Where both were one file already, renaming did nothing.
+        try removePartial(partial)
+    }
+
+    private func removePartial(_ partial: Place) throws(ApplyError) {
+        guard try partial.facts() != nil else { return }
+        try partial.run("remove what was left of") { () throws(Errno) in
+            try partial.directory.remove(partial.name, isDirectory: false)
+        }
+    }
+
+    private func moveIn(_ partial: Place, to place: Place) throws(ApplyError) {
+        try place.run("rename") { () throws(Errno) in
+            try place.directory.rename(partial.name, to: place.name)
+        }
+    }
+
+    /// Gives a file everything but its content.
+    func setAttributes(
+        of place: Place, to image: InodeImage, in volume: VolumeState
+    ) throws(ApplyError) {
+        let directory = place.directory
+        let name = place.name
+        guard let facts = try place.facts() else {
+            throw .system(path: place.path, call: "look at", .noSuchFileOrDirectory)
+        }
+        if facts.owner != image.owner || facts.group != image.group {
+            try place.run("give away") { () throws(Errno) in
+                try directory.setOwner(name, owner: image.owner, group: image.group)
+            }
+        }
+        let wanted = try Self.reading { () throws(TreeError) in try volume.attributes(of: image) }
+        let found = try attributes(at: place)
+        if found != wanted {
+            for attribute in found.attributes where wanted[attribute.name] == nil {
+                try place.run("take an attribute from") { () throws(Errno) in
+                    try directory.removeAttribute(name, attribute.name)
+                }
+            }
+            for attribute in wanted.attributes where found[attribute.name] != attribute.value {
+                try place.run("give an attribute to") { () throws(Errno) in
+                    try directory.setAttribute(name, attribute.name, attribute.value)
+                }
+            }
+        }
+        if image.mode >> 12 != 10 {
+            try place.run("set the mode of") { () throws(Errno) in
+                try directory.setMode(name, image.mode)
+            }
+        }
+        let time = image.modificationTime
+        try place.run("set the time of") { () throws(Errno) in
+            try directory.setModified(name, (time.seconds, time.nanoseconds))
+        }
+    }
+
+    // MARK: content
+
+    private func write(
+        _ image: InodeImage, of volume: VolumeState, at place: Place, _ partial: Place,
+        _ old: (image: InodeImage, volume: VolumeState)?
+    ) throws(ApplyError) {
+        let file = try partial.run("make") { () throws(Errno) in
+            try partial.directory.createFile(partial.name)
+        }
+        let calls = LinuxSystemCalls()
+        defer { _ = try? calls.close(file) }
+        var base: BaseContent?
+        if let old, old.image.mode >> 12 == 8 { base = try BaseContent(old, at: place, hasher) }
+        try place.run("write") { () throws(Errno) in
+            try calls.truncate(file, to: image.size)
+        }
+        var failure: ApplyError?
+        try Self.reading { () throws(TreeError) in
+            try volume.forEachExtent(of: image) { extent throws(TreeError) in
+                do throws(ApplyError) {
+                    try write(extent, of: volume, to: file, at: place, base)
+                } catch {
+                    failure = error
+                }
+                return failure == nil
+            }
+        }
+        if let failure { throw failure }
+        try place.run("write") { () throws(Errno) in try calls.synchronize(file) }
+    }
+
+    private func write(
+        _ extent: VolumeState.LiveExtent, of volume: VolumeState, to file: Descriptor,
+        at place: Place, _ base: BaseContent?
+    ) throws(ApplyError) {
+        switch extent.source {
+        case .hole: return
+        case .zeros:
+            // They read as zeros anyhow: not every filesystem can allocate them.
+            _ = try? LinuxSystemCalls().allocate(file, .reserve, extent.range)
+        case .data(let name, let chunkBytes, _):
+            let bytes: [UInt8]
+            do throws(TreeError) {
+                bytes = try volume.readNode(name, domain: .data)
+            } catch {
+                guard case .missing = error else { throw .tree(error) }
+                guard let known = try base?.bytes(of: name, count: Int(chunkBytes)) else {
+                    throw .lacksContent(path: place.path)
+                }
+                bytes = known
+            }
+            guard bytes.count == Int(chunkBytes), bytes.count == extent.range.count else {
+                throw .tree(.format(.badValue("chunk: length"), node: name))
+            }
+            try place.run("write") { () throws(Errno) in
+                try LinuxSystemCalls().writeAll(file, bytes, at: extent.range.lowerBound)
+            }
+        }
+    }
+}
+
+/// The chunks of a file that is there, found by their names. One thread.
+private final class BaseContent {
+    private let file: Descriptor
+    private let place: AppliedFiles.Place
+    private let hasher: ChunkHasher
+    private var offsets: [ChunkName: UInt64] = [:]
+
+    init(
+        _ old: (image: InodeImage, volume: VolumeState), at place: AppliedFiles.Place,
+        _ hasher: ChunkHasher
+    ) throws(ApplyError) {
+        self.place = place
+        self.hasher = hasher
+        file = try place.run("open") { () throws(Errno) in
+            try place.directory.file(place.name)
+        }
+        do throws(TreeError) {
+            try old.volume.forEachExtent(of: old.image) { extent in
+                if case .data(let name, _, _) = extent.source {
+                    offsets[name] = extent.range.lowerBound
+                }
+                return true
+            }
+        } catch {
+            throw .tree(error)
+        }
+    }
+
+    deinit { _ = try? LinuxSystemCalls().close(file) }
+
+    /// nil where the file does not have it, or not any more.
+    func bytes(of name: ChunkName, count: Int) throws(ApplyError) -> [UInt8]? {
+        guard let offset = offsets[name] else { return nil }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let read = try place.run("read") { () throws(Errno) in
+            try bytes.filling { (buffer) throws(Errno) in
+                try LinuxSystemCalls().read(file, into: buffer, at: offset)
+            }
+        }
+        guard read == count else { return nil }
+        let found = bytes.withUnsafeBytes { hasher.name(of: $0, domain: .data) }
+        return found == name ? bytes : nil
+    }
+}
+
+extension LinuxSystemCalls {
+    func writeAll(_ file: Descriptor, _ bytes: [UInt8], at offset: UInt64) throws(Errno) {
+        var done = 0
+        while done < bytes.count {
+            done += try bytes.borrowing { (raw) throws(Errno) in
+                let vector = IOVector(
+                    iov_base: UnsafeMutableRawPointer(mutating: raw.baseAddress.map { $0 + done }),
+                    iov_len: raw.count - done)
+                return try withUnsafePointer(to: vector) { (pointer) throws(Errno) in
+                    try write(
+                        file, UnsafeBufferPointer(start: pointer, count: 1),
+                        at: offset + UInt64(done))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+import DiskFormat
+import Platform
+import Trees
+
+/// Why a difference was not applied. Paths are below the directory.
+public enum ApplyError: Error, Sendable {
+    /// What is there is neither what the difference begins with nor what it ends with; in words, what
+    /// of it.
+    case isOther(path: [UInt8], what: String)
+    /// The system refused, with what was tried.
+    case system(path: [UInt8], call: String, Errno)
+    case tree(TreeError)
+    /// Content that the file of the difference should have, or that of the directory.
+    case lacksContent(path: [UInt8])
+    case cancelled
+}

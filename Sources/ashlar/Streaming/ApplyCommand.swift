@@ -1,0 +1,156 @@
+// `ashlar apply`: one side of a difference becomes the other.
+import ArgumentParser
+import Checking
+import Console
+import DiskFormat
+import Glibc
+import Platform
+import Queries
+import Streams
+import Trees
+
+/// `ashlar apply DIRECTORY FILE.diff`.
+struct ApplyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apply",
+        abstract: "Make of a directory what a difference says.",
+        discussion: """
+            The directory must have, wherever the difference touches it, what the first side had: content \
+            is read, and everything is compared before anything is changed. What is changed appears \
+            whole under its name; an interrupted command is finished by repeating it. Files that the \
+            difference does not name stay as they are. For instance, to there and back:
+
+              ashlar stream diff --base old --target new --output new.diff
+              ashlar apply old new.diff
+              ashlar apply --reverse old new.diff
+
+            Exit codes: 1 also where the directory is not what the difference begins with.
+            """)
+
+    @Argument(help: "The directory.")
+    var directory: String
+
+    @Argument(help: "The difference, as \"ashlar stream diff --output\" writes it.")
+    var file: String
+
+    @Flag(help: "Make the first side of the second.")
+    var reverse = false
+
+    @Flag(
+        name: [.customShort("n"), .long], help: "Compare everything, and change nothing.")
+    var dryRun = false
+
+    @Flag(help: "Show no progress.")
+    var noProgress = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let output = Output(program: CommandRunner.programName)
+        let (old, new) = try sides()
+        let root: OpenDirectory
+        do throws(Errno) {
+            root = try OpenDirectory(path: directory)
+        } catch {
+            throw CommandFailure(error, "cannot open \(DisplayText.escaped(directory.utf8))")
+        }
+        Interruption.catchSignals()
+        raiseDescriptorLimit()
+        let work: DifferenceApplication
+        do throws(StreamError) {
+            work = try DifferenceApplication(
+                root, from: old, to: new, isCancelled: { Interruption.signal != nil })
+        } catch {
+            throw CommandFailure(error, store: file)
+        }
+        do throws(ApplyError) {
+            try work.check(try source(old, new))
+        } catch {
+            throw CommandFailure(error, file: file, hasBegun: false)
+        }
+        if !dryRun { try apply(work, old, new, output) }
+        let report: Report = [
+            "directory": .name(Array(directory.utf8)), "differences": .number(work.count),
+            "done_before": .number(work.doneBefore), "changed": .flag(!dryRun),
+        ]
+        try output.report(report, asJSON: json)
+        try output.flush()
+    }
+
+    private func apply(
+        _ work: DifferenceApplication, _ old: VolumeState, _ new: VolumeState, _ output: Output
+    ) throws {
+        let progress = Progress("applying", on: output)
+        defer { progress.finish() }
+        do throws(ApplyError) {
+            try work.apply(try source(old, new)) { done in
+                if !noProgress { progress.update("\(done) of \(work.count)") }
+            }
+        } catch {
+            throw CommandFailure(error, file: file, hasBegun: true)
+        }
+    }
+
+    /// The side that the directory has, and the one that it becomes.
+    private func sides() throws -> (VolumeState, VolumeState) {
+        do throws(StreamFileError) {
+            let stream = try StreamFile(path: file, kind: .difference)
+            if reverse, stream.head.flags.contains(.oneWay) {
+                throw StreamFileError.lacks("way back")
+            }
+            try stream.backend.verify(isCancelled: { Interruption.signal != nil })
+            let base = try stream.volume(StreamFile.baseName)
+            let target = try stream.volume(StreamFile.targetName)
+            return reverse ? (target, base) : (base, target)
+        } catch {
+            if case .lacks("way back") = error {
+                throw CommandFailure(
+                    .usage, "\(DisplayText.escaped(file.utf8)) was made with --one-way",
+                    advice: "It does not have what only the first side had.")
+            }
+            throw CommandFailure(error, file: file)
+        }
+    }
+
+    private func source(
+        _ old: VolumeState, _ new: VolumeState
+    ) throws(ApplyError) -> DifferenceApplication.Source {
+        do throws(TreeError) {
+            var difference = try VolumeDifference(from: old, to: new)
+            return { () throws(TreeError) in
+                try difference.next().map {
+                    AppliedDifference(path: $0.path, old: $0.old, new: $0.new)
+                }
+            }
+        } catch {
+            throw .tree(error)
+        }
+    }
+}
+
+extension CommandFailure {
+    /// Why a difference was not applied.
+    init(_ error: ApplyError, file: String, hasBegun: Bool) {
+        let shown = { (path: [UInt8]) in path.isEmpty ? "." : DisplayText.escaped(path) }
+        let advice =
+            hasBegun
+            ? "What was changed until then stays; the same command finishes the rest."
+            : "Nothing was changed."
+        switch error {
+        case .isOther(let path, let what):
+            self.init(
+                .system, "\(shown(path)) is not what the difference begins with: \(what)",
+                advice: advice)
+        case .system(let path, let call, let reason):
+            self.init(.system, "\(shown(path)): cannot \(call) it: \(reason)", advice: advice)
+        case .tree(let reason): self.init(tree: reason, what: DisplayText.escaped(file.utf8))
+        case .lacksContent(let path):
+            self.init(
+                .damaged, "\(shown(path)): some content is neither in the difference nor there",
+                advice: advice)
+        case .cancelled:
+            self.init(FailureKind.interrupted, "ended by a signal", advice: advice)
+        }
+    }
+}

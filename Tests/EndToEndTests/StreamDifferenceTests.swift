@@ -1,0 +1,242 @@
+import EndToEndSupport
+import Foundation
+import XCTest
+
+/// Differences of any two trees: told, written to files, applied there and back.
+final class StreamDifferenceTests: EndToEndTestCase {
+    private func write(_ path: String, _ bytes: [UInt8]) throws {
+        try System.writeFile(path, bytes)
+    }
+
+    private func setTime(_ path: String, _ seconds: Int) throws {
+        let times = [
+            timespec(tv_sec: seconds, tv_nsec: 1), timespec(tv_sec: seconds, tv_nsec: 987_654_321),
+        ]
+        try System.check(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW))
+    }
+
+    /// `base`, `target`, and `work`, a copy of the first.
+    private func makeTrees() throws -> (base: String, target: String, work: String) {
+        var random = SeededGenerator()
+        let base = try makeDirectory("base")
+        for folder in ["same", "changed", "gone", "gone/below", "becomes file", "touched"] {
+            try System.check(mkdir("\(base)/\(folder)", 0o755))
+            for index in 0..<4 {
+                try write("\(base)/\(folder)/\(index)", random.bytes(random.below(9000)))
+            }
+        }
+        try write("\(base)/big", random.bytes(3_000_000))
+        try write("\(base)/becomes folder", random.bytes(100))
+        try write("\(base)/new\nline:\u{e9}", random.bytes(10))
+        try write("\(base)/attributes", random.bytes(70_000))
+        try write("\(base)/closed", random.bytes(70))
+        try System.check(chmod("\(base)/closed", 0))
+        try System.check(symlink("nowhere", "\(base)/dangling"))
+        try System.check(symlink("same", "\(base)/to folder"))
+        try write("\(base)/one", random.bytes(5000))
+        try System.check(link("\(base)/one", "\(base)/same/one too"))
+        try System.check(mkdir("\(base)/empty", 0o755))
+        try mustRun(["truncate", "-s", "4M", "\(base)/sparse"])
+        let target = path("target")
+        try mustRun(["cp", "-a", base, target])
+        try System.with("\(target)/big", O_RDWR) { file throws(SystemError) in
+            try System.write(file, Array("an edit in the middle".utf8), at: 1_500_000)
+        }
+        try write("\(target)/changed/0", random.bytes(5000))
+        try write("\(target)/changed/added", random.bytes(300_000))
+        try System.check(unlink("\(target)/changed/1"))
+        try mustRun(["rm", "-r", "\(target)/gone", "\(target)/becomes file"])
+        try write("\(target)/becomes file", random.bytes(50))
+        try System.check(unlink("\(target)/becomes folder"))
+        try System.check(mkdir("\(target)/becomes folder", 0o2750))
+        try write("\(target)/becomes folder/inner", random.bytes(50_000))
+        try System.check(unlink("\(target)/dangling"))
+        try System.check(symlink("somewhere", "\(target)/dangling"))
+        try mustRun([
+            try Machine.require("setfattr"), "-n", "user.x", "-v", "y", "\(target)/attributes",
+        ])
+        try mustRun([try Machine.require("setfacl"), "-m", "u:12:rw", "\(target)/attributes"])
+        try System.check(chmod("\(target)/closed", 0o640))
+        try System.check(chown("\(target)/closed", 12, 34))
+        try System.check(link("\(target)/changed/added", "\(target)/same/linked"))
+        try System.check(chmod("\(target)/same", 0o700))
+        try System.with("\(target)/one", O_RDWR) { file throws(SystemError) in
+            try System.write(file, [1, 2, 3], at: 7)
+        }
+        try System.with("\(target)/sparse", O_RDWR) { file throws(SystemError) in
+            try System.write(file, [1, 2, 3], at: 2_000_000)
+        }
+        try setTime("\(target)/touched/0", 77)
+        try setTime("\(target)/changed", 1_000_000)
+        let work = path("work")
+        try mustRun(["cp", "-a", base, work])
+        return (base, target, work)
+    }
+
+    private func stream(
+        _ base: String, _ target: String, _ options: [String] = []
+    ) throws -> ProgramResult {
+        try ashlar(["stream", "diff", "--base", base, "--target", target] + options)
+    }
+
+    func testThereAndBack() throws {
+        let (base, target, work) = try makeTrees()
+        let file = path("c.diff")
+        let made = try stream(base, target, ["--output", file, "--json"])
+        XCTAssertEqual(made.code, 1, made.errors)
+        XCTAssertGreaterThan(try made.json()["modified"] as? Int ?? 0, 5)
+        // What both have of the big file is not carried.
+        let size = try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
+        XCTAssertLessThan(try XCTUnwrap(size), 1_500_000)
+        let info = try ashlar(["diff-info", file, "--json"]).json()
+        XCTAssertEqual(info["kind"] as? String, "difference")
+        XCTAssertEqual(info["added"] as? Int, try made.json()["added"] as? Int)
+        let dry = try ashlar(["apply", "--dry-run", work, file])
+        XCTAssertEqual(dry.code, 0, dry.errors)
+        try assertEqualTrees(base, work)
+        for _ in 0..<2 {
+            let applied = try ashlar(["apply", work, file])
+            XCTAssertEqual(applied.code, 0, applied.errors)
+            try assertEqualTrees(target, work)
+        }
+        let back = try ashlar(["apply", "--reverse", work, file])
+        XCTAssertEqual(back.code, 0, back.errors)
+        try assertEqualTrees(base, work)
+        XCTAssertEqual(try stream(base, work).code, 0)
+        // Not changed at all, so there is nothing to be told.
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        XCTAssertEqual(names.filter { $0.hasSuffix(".partial") }, [])
+    }
+
+    func testAnotherBaseIsRefusedUntouched() throws {
+        let (base, target, work) = try makeTrees()
+        let file = path("c.diff")
+        XCTAssertEqual(try stream(base, target, ["--output", file, "--one-way"]).code, 1)
+        XCTAssertEqual(try ashlar(["apply", "--reverse", target, file]).code, 2)
+        // One byte, with the time of before, in the last file that the difference touches.
+        try System.with("\(work)/touched/0", O_RDWR) { file throws(SystemError) in
+            try System.write(file, [0x55, 0xaa], at: 1)
+        }
+        let copy = path("copy")
+        try mustRun(["cp", "-a", work, copy])
+        let refused = try ashlar(["apply", work, file])
+        XCTAssertEqual(refused.code, 1)
+        XCTAssertTrue(refused.errors.contains("touched/0 is not what"), refused.errors)
+        XCTAssertTrue(refused.errors.contains("Nothing was changed."), refused.errors)
+        try assertEqualTrees(copy, work)
+        let empty = try makeDirectory("empty")
+        XCTAssertEqual(try ashlar(["apply", empty, file]).code, 1)
+        XCTAssertEqual(try System.names(empty).count, 0)
+        // What nobody knows is not deleted with its directory.
+        try mustRun(["rm", "-r", work])
+        try mustRun(["cp", "-a", base, work])
+        try write("\(work)/gone/below/stranger", [1])
+        let kept = try ashlar(["apply", work, file])
+        XCTAssertEqual(kept.code, 1)
+        XCTAssertTrue(kept.errors.contains("gone/below/stranger"), kept.errors)
+        try System.check(unlink("\(work)/gone/below/stranger"))
+        try setTime("\(work)/gone/below", 5)
+        XCTAssertEqual(try ashlar(["apply", work, file]).code, 0)
+        try assertEqualTrees(target, work)
+    }
+
+    func testFilesThatAreDamaged() throws {
+        let (base, target, work) = try makeTrees()
+        let file = path("c.diff")
+        XCTAssertEqual(try stream(base, target, ["--output", file]).code, 1)
+        let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: file)))
+        var random = SeededGenerator()
+        let bad = path("bad.diff")
+        for round in 0..<12 {
+            var copy = bytes
+            if round % 2 == 0 {
+                copy[random.below(copy.count)] ^= UInt8(1 << random.below(8))
+            } else {
+                copy.removeLast(1 + random.below(copy.count - 1))
+            }
+            try write(bad, copy)
+            for words in [["apply", work, bad], ["apply", "--reverse", target, bad]] {
+                let result = try ashlar(words)
+                XCTAssertTrue([1, 3, 10].contains(result.code), "\(result.code) \(result.errors)")
+            }
+        }
+        try assertEqualTrees(base, work)
+    }
+
+    /// Directories, files, snapshots and volumes tell the same.
+    func testEveryKindOfPlace() throws {
+        let (base, target, _) = try makeTrees()
+        let place = try makePlace()
+        var places: [[String]] = [[base], [target]]
+        for (index, tree) in [base, target].enumerated() {
+            let file = path("\(index).snap")
+            for words in [
+                ["stream", "snapshot", "--source", tree, "--output", file],
+                ["snapshot", "create", "--source", tree, place.store, "s\(index)"],
+            ] {
+                let made = try ashlar(words)
+                XCTAssertEqual(made.code, 0, made.errors)
+            }
+            places[index] += [file, "\(place.store)@s\(index)"]
+        }
+        let expected = try stream(base, target, ["--zero"])
+        XCTAssertEqual(expected.code, 1, expected.errors)
+        let lines = expected.text.split(separator: "\0").map(String.init)
+        XCTAssertTrue(lines.contains("M /big"))
+        XCTAssertTrue(lines.contains("D /gone/below/0"))
+        XCTAssertTrue(lines.contains("A /becomes folder/inner"))
+        XCTAssertFalse(lines.contains { $0.hasPrefix("M /same/0") })
+        for a in places[0] {
+            for b in places[1] {
+                let found = try stream(a, b, ["--zero"])
+                XCTAssertEqual(found.text, expected.text, "\(a) \(b): \(found.errors)")
+                XCTAssertEqual(try stream(a, b, ["--quick"]).text, "")
+            }
+        }
+        for (index, tree) in [base, target].enumerated() {
+            for other in places[index] {
+                let found = try stream(tree, other)
+                XCTAssertEqual(found.code, 0, "\(other): \(found.text)\(found.errors)")
+            }
+        }
+        let content = try stream(base, target, ["--content", "--json"])
+        for line in content.text.split(separator: "\n") {
+            let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+            XCTAssertNotNil(object?["path"] as? String)
+            XCTAssertNotEqual(object?["path"] as? String, "/touched/0")
+        }
+        XCTAssertEqual(try stream(base, path("nothing")).code, 2)
+        XCTAssertEqual(try stream(base, target, ["--quick", "--output", path("x")]).code, 2)
+        // Keys alone do not make a difference that can be applied.
+        XCTAssertEqual(try stream(places[0][1], target, ["--output", path("x")]).code, 2)
+        XCTAssertEqual(
+            try stream(places[0][2], places[1][2], ["--output", path("x")]).code, 1)
+        let work = path("work")
+        let applied = try ashlar(["apply", work, path("x")])
+        XCTAssertEqual(applied.code, 0, applied.errors)
+        try assertEqualTrees(target, work)
+    }
+
+    /// One byte is one difference, however little it shows.
+    func testOneByte() throws {
+        var random = SeededGenerator()
+        let tree = try makeDirectory("tree")
+        for index in 0..<50 { try write("\(tree)/\(index)", random.bytes(random.below(5000))) }
+        try write("\(tree)/big", random.bytes(20 << 20))
+        try setTime("\(tree)/big", 1_000_000)
+        let file = path("before.snap")
+        let made = try ashlar(["stream", "snapshot", "--source", tree, "--output", file])
+        XCTAssertEqual(made.code, 0, made.errors)
+        XCTAssertEqual(try stream(file, tree).code, 0)
+        try System.with("\(tree)/big", O_RDWR) { file throws(SystemError) in
+            let byte = try System.read(file, 1, at: 10 << 20)[0]
+            try System.write(file, [byte ^ 1], at: 10 << 20)
+        }
+        try setTime("\(tree)/big", 1_000_000)
+        for options in [[], ["--verify"], ["--content"]] {
+            let found = try stream(file, tree, options)
+            XCTAssertEqual(found.code, 1, found.errors)
+            XCTAssertEqual(found.text, "M /big (content)\n")
+        }
+    }
+}
