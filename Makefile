@@ -15,6 +15,7 @@
 #   make soak     a mount under fio, stress-ng, dbench, git, a C build, SQLite and PostgreSQL at once,
 #                 for MINUTES (30); as root
 #   make bench    measure beside other filesystems and backup tools (as root): docs/PERFORMANCE.md
+#   make bench-instructions  instructions of each stage under callgrind, beside a baseline
 #   make clean    remove what was built
 #
 # Installing: PREFIX (/usr/local) for all but the links that mount(8), umount(8) and fsck(8) look for
@@ -59,7 +60,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .PHONY: deps build build-tests build-fuzzers demo test test-scripts crash powercut cuts faults fuzz \
-	soak lint clean bench bench-test \
+	soak lint clean bench bench-test bench-instructions bench-baseline build-stages \
 	install install-files uninstall
 
 deps:
@@ -160,6 +161,20 @@ bench: build
 # The statistics, tables and reports; no measurement.
 bench-test:
 	$(SWIFT) test --package-path Benchmarks --scratch-path $(SCRATCH)-benchmarks -j $(JOBS)
+
+# Not part of .ci/run: docs/PERFORMANCE.md says why.
+STAGES = $(SCRATCH)-stages/release/stage-benchmarks Benchmarks/instructions.txt
+
+bench-instructions: build-stages
+	packaging/check-instructions $(STAGES)
+
+# Takes what is counted now for the baseline: look at the difference before it is committed.
+bench-baseline: build-stages
+	packaging/check-instructions --update $(STAGES)
+
+build-stages: deps
+	ASHLAR_STAGES=1 $(SWIFT) build -c release -j $(JOBS) --scratch-path $(SCRATCH)-stages \
+	    --product stage-benchmarks
 
 # What counts the tests is itself tested, with logs made up for the purpose.
 test-scripts:

@@ -245,3 +245,14 @@ if Context.environment["ASHLAR_FUZZ"] == "1" {
         program("store-fuzzer", ["FuzzTargets"], path: "Tests/Fuzzers/Stores"),
     ]
 }
+
+// What `make bench-instructions` counts the instructions of.
+if Context.environment["ASHLAR_STAGES"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "stage-benchmarks",
+            dependencies: [
+                "Backends", "ChunkIndex", "Chunking", "Compression", "DiskFormat", "Hashing",
+                "Metadata", "Pipeline",
+            ], path: "Benchmarks/Stages", swiftSettings: strict))
+}

@@ -21,7 +21,7 @@ enum Layers {
         [
             "Mount", "Control", "Console", "Repair", "Queries", "Restoring", "Streams", "Server",
         ],
-        ["ashlar", "fsck", "estimate", "FuzzTargets"],
+        ["ashlar", "fsck", "estimate", "FuzzTargets", "stage-benchmarks"],
         ["decoder-fuzzer", "store-fuzzer"],
     ]
 
