@@ -22,7 +22,13 @@ public final class ChunkReader: NodeStore {
     /// - Throws: `missing` where no copy is stored, `format` where all are bad, `storage` where the
     ///   backend refuses.
     public func chunk(_ name: ChunkName, domain: ChunkDomain) throws(TreeError) -> [UInt8] {
-        guard let number = inventory.table.number(of: name) else { throw .missing(name) }
+        let found: Int?
+        do throws(CheckingError) {
+            found = try inventory.number(of: name)
+        } catch {
+            throw .storage(node: name)
+        }
+        guard let number = found else { throw .missing(name) }
         var why = FormatError.checksum("chunk: no intact copy")
         for position in inventory.table.range(of: number) {
             let copy = inventory.table.copies[position]

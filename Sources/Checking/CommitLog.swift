@@ -245,7 +245,8 @@ extension Inventory {
         let record = records[index]
         let pack = packs[Int(record.pack)]
         if punched.contains(PunchedKey(pack: pack.id, offset: record.offset)) { return true }
-        guard record.isOpen else { return false }
+        // Tables of data are not read before they are needed.
+        guard record.isOpen || scope == .newest else { return false }
         do throws(PackError) {
             let (_, prefix) = try pack.reader.readPrefix(at: record.offset)
             return try pack.reader.verifyFrames(at: record.offset, prefix: prefix).isEmpty

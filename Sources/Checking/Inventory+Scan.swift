@@ -18,7 +18,13 @@ extension Inventory {
         let number = UInt32(packs.count)
         let end: PackEnd
         do throws(PackError) {
-            end = try walk(reader, number, tableOffset: tableOffset(reader, file, bytes: bytes))
+            if let listed = try scope == .newest ? listed(reader, file, number, bytes: bytes) : nil
+            {
+                end = listed
+            } else {
+                end = try walk(
+                    reader, number, tableOffset: tableOffset(reader, file, bytes: bytes))
+            }
         } catch {
             // The medium refuses: what was found stays, the rest is told as one range.
             records.removeSubrange(first...)
@@ -30,6 +36,7 @@ extension Inventory {
             Pack(
                 id: id, role: reader.header.role, end: end, records: first..<records.count,
                 reader: reader, file: file))
+        guard scope == .whole else { return }
         try checkTable(reader, end, first..<records.count)
         for index in first..<records.count where records[index].kind == .commit {
             if monitor.isCancelled() { throw .cancelled }
@@ -91,6 +98,42 @@ extension Inventory {
         else { return nil }
         return trailer.withUnsafeBytes {
             PackTable.tableOffset(trailer: $0, secret: parameters.secret, pack: reader.id)
+        }
+    }
+
+    /// Takes the records of a sealed pack from its table; nil where it has none that is intact.
+    private func listed(
+        _ reader: PackReader, _ file: any BackendFile, _ number: UInt32, bytes: UInt64
+    ) throws(PackError) -> PackEnd? {
+        guard tableOffset(reader, file, bytes: bytes) != nil else { return nil }
+        let contents = try reader.records()
+        guard contents.isFromTable else { return nil }
+        for entry in contents.entries {
+            records.append(
+                Record(
+                    pack: number, offset: entry.offset, storedBytes: entry.storedBytes,
+                    itemCount: entry.itemCount, frameCount: entry.frameCount,
+                    kindByte: entry.kindByte, flags: entry.flags))
+        }
+        return PackEnd(
+            offset: bytes - UInt64(PackTable.trailerBytes), fileBytes: bytes, tail: .trailer)
+    }
+
+    /// Reads commits from the newest on, of each writer back to its newest checkpoint: all that are
+    /// behind the newest one of the store are among them, since what a writer has written it has
+    /// written in their order.
+    func readNewestCommits() throws(CheckingError) {
+        var last: [UInt64: [Pack]] = [:]
+        for pack in packs { last[pack.id.writer, default: []].append(pack) }
+        for (_, own) in last.sorted(by: { $0.key < $1.key }) {
+            let newestFirst = own.sorted { $0.id.sequence > $1.id.sequence }
+            search: for pack in newestFirst {
+                for index in pack.records.reversed() where records[index].kind == .commit {
+                    let known = commits.count
+                    try readCommit(index)
+                    if commits.count > known, commits[known].isCheckpoint { break search }
+                }
+            }
         }
     }
 
@@ -249,10 +292,13 @@ extension Inventory {
 
     // MARK: tables of super-chunks
 
-    func readChunkTables(_ monitor: CheckMonitor) throws(CheckingError) {
-        var count = 0
+    /// - Parameter isWanted: of which super-chunks; of each once.
+    func readChunkTables(
+        _ monitor: CheckMonitor, where isWanted: (Record) -> Bool
+    ) throws(CheckingError) {
+        var count = table.copies.count
         var total: UInt64 = 0
-        for record in records where record.kind == .superChunk {
+        for record in records where record.kind == .superChunk && isWanted(record) {
             // The record lies within its file, and so does its table, unless the number lies.
             count += min(
                 Int(record.itemCount), Int(record.storedBytes) / SuperChunkPrefix.chunkEntryBytes)
@@ -260,7 +306,8 @@ extension Inventory {
         }
         table.reserve(count)
         var done: UInt64 = 0
-        for index in records.indices where records[index].kind == .superChunk {
+        for index in records.indices
+        where records[index].kind == .superChunk && isWanted(records[index]) {
             try monitor.step(.chunks, done, total)
             done += UInt64(records[index].storedBytes)
             try readChunkTable(index)

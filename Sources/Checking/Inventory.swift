@@ -54,6 +54,16 @@ public final class Inventory {
         }
     }
 
+    /// How much is read at once.
+    public enum Scope: Sendable {
+        /// Everything, as a check needs it.
+        case whole
+        /// What the newest state needs: lists of records from the tables of sealed packs, commits back
+        /// to the newest checkpoint, tables of metadata. Those of data are read when one is looked for.
+        /// Findings are not complete.
+        case newest
+    }
+
     struct FrameNumber: Hashable {
         var record: Int
         var frame: UInt16
@@ -77,6 +87,9 @@ public final class Inventory {
     var unusable: Set<PackID> = []
     var punched: Set<PunchedKey> = []
     var table = ChunkTable()
+    let scope: Scope
+    /// Whether `table` has the chunks of all records.
+    private(set) var hasAllChunks = false
     var damagedFrames: Set<FrameNumber> = []
     var verifiedBytes: UInt64 = 0
     let hasher: ChunkHasher
@@ -92,9 +105,11 @@ public final class Inventory {
     ///
     /// - Parameter store: the store to look at; nil: the one that most packs belong to.
     public init(
-        _ backend: any Backend, store: StoreIdentity? = nil, monitor: CheckMonitor = CheckMonitor()
+        _ backend: any Backend, store: StoreIdentity? = nil, scope: Scope = .whole,
+        monitor: CheckMonitor = CheckMonitor()
     ) throws(CheckingError) {
         self.backend = backend
+        self.scope = scope
         let files: [(name: String, size: UInt64)]
         do throws(BackendError) {
             files = try backend.list(prefix: "packs/")
@@ -114,8 +129,20 @@ public final class Inventory {
             try scan(file.name, bytes: file.size, monitor)
             done += file.size
         }
+        if scope == .newest { try readNewestCommits() }
         commits.sort { ($0.epoch, $0.sequence, $0.record) < ($1.epoch, $1.sequence, $1.record) }
-        try readChunkTables(monitor)
+        try readChunkTables(monitor) { scope == .whole || $0.flags.contains(.metadata) }
+        hasAllChunks = scope == .whole
+    }
+
+    /// The number of a chunk in `table`, where any copy of it is stored: looked for among those of data
+    /// only when it is not among the others.
+    func number(of name: ChunkName) throws(CheckingError) -> Int? {
+        if let number = table.number(of: name) { return number }
+        guard !hasAllChunks else { return nil }
+        try readChunkTables(CheckMonitor()) { !$0.flags.contains(.metadata) }
+        hasAllChunks = true
+        return table.number(of: name)
     }
 
     /// The store that most pack headers name (the one of the smallest id among equals).

@@ -20,6 +20,8 @@ public final class State {
         []
     /// In the order of their making.
     public private(set) var snapshots: [SnapshotImage] = []
+    /// Those that say anything, by volume.
+    public private(set) var rules: [UniqueID: VolumeRules] = [:]
     let chunks: ChunkReader
 
     /// Opens the newest state of the store in `backend`: reads the headers and tables of all packs,
@@ -28,18 +30,43 @@ public final class State {
     ///
     /// - Parameters:
     ///   - store: refuses packs of other stores; nil: the one that most packs belong to.
+    ///   - scope: how much is read before anything is looked for. With `newest`, what is unusual is met
+    ///     by reading the whole.
     ///   - cacheBytes: bound of the decoded frames that are kept.
     /// - Throws: `noStore`; `newerFormat` where any pack is of a newer program, since what the others
     ///   say is not the newest state then; `noState` where no checkpoint can be read.
     public static func open(
-        _ backend: any Backend, store: StoreIdentity? = nil, cacheBytes: Int = 64 << 20,
-        monitor: CheckMonitor = CheckMonitor()
+        _ backend: any Backend, store: StoreIdentity? = nil, scope: Inventory.Scope = .whole,
+        cacheBytes: Int = 64 << 20, monitor: CheckMonitor = CheckMonitor()
     ) throws(CheckingError) -> State {
+        if scope == .newest,
+            let state = try newest(
+                backend, store: store, cacheBytes: cacheBytes, monitor: monitor)
+        {
+            return state
+        }
         let inventory = try Inventory(backend, store: store, monitor: monitor)
         if inventory.findings.contains(where: { $0.kind == .packNewer }) { throw .newerFormat }
         let chunks = ChunkReader(inventory, cacheBytes: cacheBytes)
         let log = try CommitLog(inventory, chunks)
         return try State(inventory, log, chunks)
+    }
+
+    /// The state by as little as is needed; nil where that may not be the right one: a newer program
+    /// wrote something, or the newest checkpoint is not whole, so that an older one is needed.
+    private static func newest(
+        _ backend: any Backend, store: StoreIdentity?, cacheBytes: Int, monitor: CheckMonitor
+    ) throws(CheckingError) -> State? {
+        let inventory = try Inventory(backend, store: store, scope: .newest, monitor: monitor)
+        guard !inventory.findings.contains(where: { $0.kind == .packNewer }) else { return nil }
+        let chunks = ChunkReader(inventory, cacheBytes: cacheBytes)
+        let log = try CommitLog(inventory, chunks)
+        let newest = inventory.commits.last { $0.isCheckpoint }
+        guard let start = log.checkpoint, start.hash == newest?.hash, log.findings.isEmpty,
+            log.beyond.isEmpty
+        else { return nil }
+        let state = try State(inventory, log, chunks)
+        return state.unreadable.isEmpty ? state : nil
     }
 
     /// - Throws: `noState` where the log has no checkpoint.
@@ -55,7 +82,11 @@ public final class State {
         for entry in log.chain {
             let commit = try inventory.commit(entry)
             // A checkpoint's list is whole.
-            if entry.isCheckpoint { snapshots = [:] }
+            if entry.isCheckpoint {
+                snapshots = [:]
+                rules = [:]
+            }
+            for changed in commit.rules { rules[changed.volumeID] = changed }
             for change in commit.snapshots {
                 switch change {
                 case .put(let image): snapshots[image.id] = image
@@ -74,6 +105,7 @@ public final class State {
             try add(id, draft)
         }
         volumes.sort { $0.name < $1.name }
+        rules = rules.filter { !$0.value.isEmpty }
         self.snapshots = snapshots.values.sorted {
             ($0.epoch, $0.sequence, $0.number) < ($1.epoch, $1.sequence, $1.number)
         }

@@ -111,7 +111,10 @@ extension VolumeState {
 extension ChunkReader {
     /// Raw bytes of a stored chunk; nil where no copy is stored.
     func lengthOfChunk(_ name: ChunkName) -> UInt32? {
-        inventory.table.number(of: name).map { inventory.table.copies[$0].rawBytes }
+        // What cannot be looked for is told when it is read.
+        (try? inventory.number(of: name)).flatMap { $0 }.map {
+            inventory.table.copies[$0].rawBytes
+        }
     }
 }
 

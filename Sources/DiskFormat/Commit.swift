@@ -25,6 +25,9 @@
 ///     9 snapshots        count · SnapshotChange each; a checkpoint lists all that there are then, so
 ///                        that nothing before it is needed; others what they change. Not optional:
 ///                        a program that passed over it would give up what snapshots own
+///    10 rules            count · VolumeRules each; a checkpoint lists all that say anything, others
+///                        what they change. Not optional: passed over they would be forgotten with the
+///                        next checkpoint
 public struct Commit: Equatable, Sendable {
     public var epoch: UInt64
     public var sequence: UInt64
@@ -39,6 +42,7 @@ public struct Commit: Equatable, Sendable {
     public var nodeCounts: [CountChange] = []
     public var lostChunks: [ChunkName] = []
     public var snapshots: [SnapshotChange] = []
+    public var rules: [VolumeRules] = []
 
     public init(epoch: UInt64, sequence: UInt64, previous: ChunkName, time: DiskTime) {
         self.epoch = epoch
@@ -60,6 +64,7 @@ public struct Commit: Equatable, Sendable {
         case nodeCounts = 7
         case lostChunks = 8
         case snapshots = 9
+        case rules = 10
     }
 
     public func encoded() -> [UInt8] {
@@ -79,6 +84,7 @@ public struct Commit: Equatable, Sendable {
         Commit.list(.nodeCounts, nodeCounts, to: &writer) { $0.write(to: &$1) }
         Commit.list(.lostChunks, lostChunks, to: &writer) { $1.name($0) }
         Commit.list(.snapshots, snapshots, to: &writer) { $0.write(to: &$1) }
+        Commit.list(.rules, rules, to: &writer) { $0.write(to: &$1) }
         return writer.bytes
     }
 
@@ -149,6 +155,7 @@ public struct Commit: Equatable, Sendable {
             case .nodeCounts: nodeCounts.append(try CountChange(from: &reader))
             case .lostChunks: lostChunks.append(try reader.name("lost chunk"))
             case .snapshots: snapshots.append(try SnapshotChange(from: &reader))
+            case .rules: rules.append(try VolumeRules(from: &reader))
             case .volume: break
             }
         }

@@ -130,6 +130,7 @@ public struct PieceRecord: Equatable, Sendable {
 ///
 ///     volume id (16) · name counted · epoch u64 · sequence u64 · next inode u64 · root (32, zero
 ///     before the first checkpoint) · files, directories, others, logical bytes u64 each
+///     · VolumeRules, where they say anything
 public struct VolumeRecord: Equatable, Sendable {
     public var volumeID: UniqueID
     public var name: String
@@ -138,6 +139,7 @@ public struct VolumeRecord: Equatable, Sendable {
     public var nextInode: UInt64
     public var root: ChunkName?
     public var statistics: RootImage.Statistics
+    public var rules: VolumeRules
 
     public init(
         volumeID: UniqueID, name: String, epoch: UInt64, sequence: UInt64, nextInode: UInt64,
@@ -150,6 +152,7 @@ public struct VolumeRecord: Equatable, Sendable {
         self.nextInode = nextInode
         self.root = root
         self.statistics = statistics
+        rules = VolumeRules(volumeID: volumeID)
     }
 
     public func encoded() -> [UInt8] {
@@ -165,6 +168,7 @@ public struct VolumeRecord: Equatable, Sendable {
         writer.u64(statistics.directories)
         writer.u64(statistics.others)
         writer.u64(statistics.logicalBytes)
+        if !rules.isEmpty { rules.write(to: &writer) }
         return writer.bytes
     }
 
@@ -185,6 +189,11 @@ public struct VolumeRecord: Equatable, Sendable {
         statistics.directories = try reader.u64("directories")
         statistics.others = try reader.u64("others")
         statistics.logicalBytes = try reader.u64("logical bytes")
+        rules = VolumeRules(volumeID: volumeID)
+        if !reader.isAtEnd {
+            rules = try VolumeRules(from: &reader)
+            guard rules.volumeID == volumeID, !rules.isEmpty else { throw reader.bad("rules") }
+        }
         try reader.expectEnd()
     }
 }

@@ -154,6 +154,7 @@ extension ChunkStore {
             commit.sequence = max(commit.sequence, above.sequence + 1)
         }
         try takeSnapshots(of: draft, into: &commit, committing.snapshots)
+        commit.rules = Self.rules(of: draft, committing.volumes)
         guard draft.isCheckpoint else {
             precondition(
                 !commit.volumes.contains { $0.isRemoved }, "volumes end with a checkpoint")

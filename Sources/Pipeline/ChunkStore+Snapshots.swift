@@ -1,6 +1,7 @@
 // Snapshots: what a commit says of them, and settling what they own while the store is in use.
 import DiskFormat
 import Metadata
+import NamespaceIndex
 
 extension ChunkStore {
     /// The snapshots of all volumes, as of the last commit, by id.
@@ -34,6 +35,20 @@ extension ChunkStore {
             changes = all.values.sorted { $0.number < $1.number }.map { .put($0) }
         }
         commit.snapshots = changes
+    }
+
+    /// The rules that a commit lists: what changes, or in a checkpoint all that say anything.
+    static func rules(
+        of draft: CommitDraft, _ known: [UInt32: VolumeRecord]
+    ) -> [VolumeRules] {
+        guard draft.isCheckpoint else { return draft.rules }
+        var all: [UniqueID: VolumeRules] = [:]
+        for record in known.values { all[record.volumeID] = record.rules }
+        for rules in draft.rules { all[rules.volumeID] = rules }
+        for changes in draft.volumes where changes.isRemoved { all[changes.volumeID] = nil }
+        return all.values.filter { !$0.isEmpty }.sorted {
+            ($0.volumeID.high, $0.volumeID.low) < ($1.volumeID.high, $1.volumeID.low)
+        }
     }
 
     /// Above all that are in use while there are any: so a number that was used comes back late.

@@ -101,6 +101,7 @@ struct CommitApplier {
             try count(change.name, by: change.change, domain: .tree)
         }
         try takeSnapshots(of: commit, &batch)
+        takeRules(of: commit)
         for name in applied.damaged { try markDamaged(name, unless: applied.news) }
         try condemn(commit.condemnedChunks, new: applied.news)
         try takeLost(commit.lostChunks, &batch)
@@ -189,6 +190,18 @@ struct CommitApplier {
         try stage.removeEverything(applier: &self, from: &batch)
         volumes[number] = nil
         batch.delete(NamespaceKey.volume(number))
+    }
+
+    /// Takes what a commit says of volumes' rules. A checkpoint's list is whole.
+    private mutating func takeRules(of commit: Commit) {
+        for (number, record) in volumes {
+            let listed = commit.rules.last { $0.volumeID == record.volumeID }
+            if let listed {
+                volumes[number]?.rules = listed
+            } else if commit.isCheckpoint {
+                volumes[number]?.rules = VolumeRules(volumeID: record.volumeID)
+            }
+        }
     }
 
     // MARK: packs

@@ -107,7 +107,7 @@ struct IndexRebuilding {
         return (state, end)
     }
 
-    /// What a checkpoint has beside its roots: snapshots, and, in its own sections, pieces that it
+    /// What a checkpoint has beside its roots: snapshots, rules, and, in its own sections, pieces that it
     /// could not fold, since what they lie upon cannot be read.
     private func takeRest(
         of checkpoint: PackSet.FoundCommit, _ index: any MetadataStore, _ state: StateRecord,
@@ -117,13 +117,15 @@ struct IndexRebuilding {
             epoch: state.epoch, sequence: state.sequence, previous: state.hash,
             time: checkpoint.commit.time)
         commit.snapshots = checkpoint.commit.snapshots
+        commit.rules = checkpoint.commit.rules
         for section in checkpoint.commit.volumes where !section.extents.isEmpty {
             var pieces = section
             pieces.inodes = []
             pieces.names = []
             commit.volumes.append(pieces)
         }
-        guard !commit.volumes.isEmpty || !commit.snapshots.isEmpty else { return }
+        guard !commit.volumes.isEmpty || !commit.snapshots.isEmpty || !commit.rules.isEmpty
+        else { return }
         var applier = applier(index, state, contents)
         let applied = AppliedCommit(
             commit: commit, hash: checkpoint.hash, position: checkpoint.position)

@@ -75,6 +75,8 @@ public struct CommitDraft: Sendable {
     /// Snapshots that are new, have changed, or are gone. The store gives new ones their number, and
     /// the numbers of this commit.
     public var snapshots: [SnapshotChange] = []
+    /// Rules of volumes that have changed, whole.
+    public var rules: [VolumeRules] = []
     /// Begins a new epoch above these numbers: a checkpoint behind which nothing that came before
     /// is followed any more. For repairs; nil: the log goes on.
     public var newEpochAbove: LogMark?

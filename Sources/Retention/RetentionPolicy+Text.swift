@@ -14,6 +14,8 @@ public enum RetentionError: Error, Equatable, Sendable {
     case badDuration(String)
     /// Empty, or longer than 128 bytes, or with a space or control character.
     case badTag(String)
+    /// No name of a snapshot, or longer than 64 bytes.
+    case badPrefix(String)
 }
 
 extension RetentionPolicy {

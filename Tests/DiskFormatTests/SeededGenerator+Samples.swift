@@ -306,6 +306,12 @@ extension SeededGenerator {
         }
         commit.lostChunks = list(0...3) { $0.chunkName() }
         commit.snapshots = list(0...3) { $0.snapshotChange() }
+        commit.rules = list(0...2) {
+            VolumeRules(
+                volumeID: UniqueID(high: $0.next(), low: $0.next()),
+                retention: $0.pick(["", "keep-last=3", "keep-daily=7 keep-tag=a"]),
+                schedule: $0.pick(["", "every=1h prefix=auto", "ünïcode"]))
+        }
         return commit
     }
 }

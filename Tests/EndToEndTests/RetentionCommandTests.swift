@@ -46,6 +46,83 @@ final class RetentionCommandTests: EndToEndTestCase {
         try place.mustBeClean()
     }
 
+    func testRulesThatTheStoreKeeps() throws {
+        let place = try makePlace()
+        try place.mount()
+        try mustRun([try Program.built("ashlar"), "volume", "create", place.store, "other"])
+        for name in ["a", "b", "c"] { try make(name, in: place) }
+        try make("x", in: place, ["--volume", "other"])
+        try make("y", in: place, ["--volume", "other"])
+        let set = try ashlar(["retention", "set", place.store, "--keep-last", "1", "--json"])
+        XCTAssertEqual(set.code, 0, set.errors)
+        XCTAssertEqual(try set.json()["retention"] as? String, "keep-last=1")
+        XCTAssertEqual(try snapshots(place).count, 5, "nothing goes by that")
+        try place.crash()
+        XCTAssertEqual(Cleaning.removeTree(place.store + "/index"), 0)
+        let shown = try ashlar(["retention", "show", place.store, "--json"]).json()
+        let rows = try XCTUnwrap(shown["volumes"] as? [[String: Any]])
+        XCTAssertEqual(rows.map { $0["retention"] as? String }, ["keep-last=1", nil])
+        let applied = try ashlar(["retention", "apply", place.store])
+        XCTAssertEqual(applied.code, 0, applied.errors)
+        XCTAssertEqual(try snapshots(place), ["c", "x", "y"], "of the volume that has rules")
+        expect(
+            try ashlar(["retention", "set", place.store]), code: 2, says: "no rule is given")
+        expect(
+            try ashlar(["retention", "set", place.store, "--clear", "--keep-last", "1"]), code: 2,
+            says: "not both")
+        XCTAssertEqual(try ashlar(["retention", "set", "--clear", place.store]).code, 0)
+        expect(
+            try ashlar(["retention", "apply", place.store]), code: 2, says: "keeps none")
+        try place.mustBeClean()
+    }
+
+    func testSnapshotsByThemselves() throws {
+        let place = try makePlace()
+        try place.mount()
+        try make("mine", in: place)
+        let set = try ashlar([
+            "snapshot", "schedule", "set", place.store, "--every", "1s", "--tag", "often",
+        ])
+        XCTAssertEqual(set.code, 0, set.errors)
+        XCTAssertEqual(
+            try ashlar(["retention", "set", place.store, "--keep-last", "2"]).code, 0)
+        var seen: Set<String> = []
+        wait(120) {
+            let names = (try? snapshots(place)) ?? []
+            seen.formUnion(names.filter { $0.hasPrefix("auto-") })
+            return seen.count >= 4
+        }
+        XCTAssertGreaterThanOrEqual(seen.count, 4, "\(seen)")
+        let cleared = try ashlar(["snapshot", "schedule", "clear", place.store])
+        XCTAssertEqual(cleared.code, 0, cleared.errors)
+        // One that was being made is made, and what it was one too many for is gone.
+        let names = try snapshots(place)
+        XCTAssertTrue(names.contains("mine"), "what nobody scheduled stays: \(names)")
+        XCTAssertEqual(names.count, 3)
+        sleep(2)
+        XCTAssertEqual(try snapshots(place), names, "none is made any more")
+        // While it is not mounted none is made; then the missed ones at once, as one.
+        try place.unmount()
+        XCTAssertEqual(
+            try ashlar(["snapshot", "schedule", "set", place.store, "--every", "365d"]).code, 0)
+        XCTAssertEqual(try snapshots(place), names)
+        try place.mount()
+        sleep(2)
+        XCTAssertEqual(try snapshots(place), names, "the year has one")
+        XCTAssertEqual(
+            try ashlar(["snapshot", "delete", place.store] + names.filter { $0 != "mine" }).code, 0)
+        try place.remount()
+        wait(60) { ((try? snapshots(place)) ?? []).count == 2 }
+        XCTAssertEqual(try snapshots(place).count, 2)
+        let shown = try ashlar(["snapshot", "schedule", "show", place.store]).text
+        XCTAssertTrue(shown.contains("every=365d prefix=auto"), shown)
+        expect(
+            try ashlar(["snapshot", "schedule", "set", place.store, "--every", "soon"]), code: 2,
+            says: "--every: soon")
+        try place.unmount()
+        try place.mustBeClean()
+    }
+
     func testWhatIsRefused() throws {
         let place = try makePlace()
         expect(

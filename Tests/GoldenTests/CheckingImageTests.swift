@@ -89,16 +89,31 @@ final class CheckingImageTests: XCTestCase {
         XCTAssertEqual(state.snapshots.map(\.number), [1, 2])
     }
 
+    func testRulesAreWhatIsExpected() throws {
+        let state = try State.open(try ImageFiles.backend(.rules))
+        let main = try XCTUnwrap(state.volume(named: "main"))
+        XCTAssertEqual(
+            Array(state.rules.values),
+            [
+                VolumeRules(
+                    volumeID: main.id, retention: "keep-last=2 keep-tag=ünï",
+                    schedule: "every=1h prefix=auto")
+            ])
+    }
+
     /// The names of all volumes' files, with everything that is told of them.
     func testStatesAreWhatIsExpected() throws {
         for image in GoldenImage.allCases where image.use == .readAndWrite || image.use == .read {
-            let state = try State.open(try ImageFiles.backend(image))
-            XCTAssertEqual(state.volumes.map(\.name), image.volumes.map(\.name).sorted())
-            for expected in image.volumes {
-                let volume = try XCTUnwrap(state.volume(named: expected.name))
-                assertRows(
-                    try volume.rows(), expected.rows, "\(image.rawValue), \(expected.name)")
-                XCTAssertEqual(volume.orphans.map(\.inode), expected.orphans, image.rawValue)
+            for scope in [Inventory.Scope.whole, .newest] {
+                let state = try State.open(try ImageFiles.backend(image), scope: scope)
+                XCTAssertEqual(state.volumes.map(\.name), image.volumes.map(\.name).sorted())
+                XCTAssertEqual(state.snapshots.map(\.name), image.snapshots.map(\.name))
+                for expected in image.volumes {
+                    let volume = try XCTUnwrap(state.volume(named: expected.name))
+                    assertRows(
+                        try volume.rows(), expected.rows, "\(image.rawValue), \(expected.name)")
+                    XCTAssertEqual(volume.orphans.map(\.inode), expected.orphans, image.rawValue)
+                }
             }
         }
     }

@@ -124,6 +124,21 @@ final class VolumeImageTests: XCTestCase {
         }
     }
 
+    /// By an index that is made from the image, and through a checkpoint behind it.
+    func testRulesStay() throws {
+        let backend = try ImageFiles.backend(.rules)
+        for round in 0..<2 {
+            let live = try open(backend, MemoryIndexProvider())
+            XCTAssertEqual(try live.rules(of: "main").retention, "keep-last=2 keep-tag=ünï")
+            XCTAssertEqual(try live.rules(of: "main").schedule, "every=1h prefix=auto")
+            XCTAssertTrue(try live.rules(of: "other").isEmpty)
+            _ = try make("tick-\(round)", in: try XCTUnwrap(live.volume(named: "other")))
+            try live.checkpoint()
+            try live.close()
+            XCTAssertEqual(try State.open(backend).rules.count, 1)
+        }
+    }
+
     // MARK: writing on
 
     private func make(_ name: String, in volume: Volume) throws -> FileAttributes {

@@ -44,6 +44,9 @@ final class NamespaceCodingTests: XCTestCase {
             volumeID: UniqueID(high: 1, low: 2), name: "main", epoch: 1, sequence: 9,
             nextInode: 100, root: chunk, statistics: RootImage.Statistics())
         try check(volume, volume.encoded(), { try VolumeRecord($0) }, { $0.encoded() })
+        var ruled = volume
+        ruled.rules.retention = "keep-last=3"
+        try check(ruled, ruled.encoded(), { try VolumeRecord($0) }, { $0.encoded() })
     }
 
     func testKeysOrderAsTheirNumbersAndGiveThemBack() {

@@ -17,7 +17,8 @@ extension ModelRun {
         let isLive = random.chance(1, in: 3)
         try volume.synchronizeAll()
         noteState()
-        let state = try State.open(backend.copy(isReadOnly: true))
+        let state = try State.open(
+            backend.copy(isReadOnly: true), scope: random.chance(1, in: 2) ? .newest : .whole)
         let main = try XCTUnwrap(state.volume(named: "main"))
         func view(_ name: String) throws -> VolumeState {
             try VolumeState(

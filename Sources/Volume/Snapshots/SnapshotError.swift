@@ -11,6 +11,8 @@ public enum SnapshotError: Error, Equatable, Sendable {
     case badTag(String)
     case tooManyTags
     case descriptionTooLong
+    /// Of retention or of a schedule.
+    case rulesTooLong
     /// Pinned: to be unpinned first.
     case pinned(String)
     /// The store has as many as it can.

@@ -159,6 +159,14 @@ extension Dump {
                 ["name"], commit.lostChunks.map { [.text($0.hexadecimal)] }),
             "snapshots": Self.table(
                 ["id", "number", "name", "volume_id", "root", "pinned"], snapshots),
+            "rules": Self.table(
+                ["volume_id", "retention", "schedule"],
+                commit.rules.map {
+                    [
+                        .text($0.volumeID.description), .name(Array($0.retention.utf8)),
+                        .name(Array($0.schedule.utf8)),
+                    ]
+                }),
         ]
     }
 

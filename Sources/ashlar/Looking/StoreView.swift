@@ -67,9 +67,12 @@ struct StoreView {
         }
     }
 
+    /// The state alone.
+    func state() throws -> State { try openState() }
+
     private func openState() throws -> State {
         do throws(CheckingError) {
-            return try State.open(backend)
+            return try State.open(backend, scope: .newest)
         } catch {
             throw CommandFailure(error, store: path)
         }

@@ -16,8 +16,16 @@ final class ServedStore: MountableStore {
     let live: LiveStore
     private let backend: any Backend
     let notice: String?
-    /// Volumes that are mounted or being removed, and for what: a word for who wants them too.
-    private let taken = ConditionMutex<[ObjectIdentifier: String]>([:])
+    /// A volume that is mounted or being removed.
+    private struct Use {
+        var volume: Volume
+        /// For what: a word for who wants it too.
+        var purpose: String
+        var isMounted: Bool
+    }
+
+    private let taken = ConditionMutex<[ObjectIdentifier: Use]>([:])
+    let scheduler: SnapshotScheduler
 
     /// Memory for everything, when `memory=` does not say: 1 GiB, or a quarter of the machine's
     /// where that is less.
@@ -87,6 +95,17 @@ final class ServedStore: MountableStore {
             try? store.close()
             throw error
         }
+        scheduler = SnapshotScheduler(live, log: Logger(label: "ashlar.schedule"))
+        if !settings.isReadOnly, !store.isReadOnly {
+            try scheduler.start { [weak self] in self?.mountedVolumes ?? [] }
+        }
+    }
+
+    /// The volumes that are mounted and may be written.
+    var mountedVolumes: [String] {
+        taken.withLock { taken in
+            taken.values.filter { $0.isMounted && !$0.volume.behaviour.isReadOnly }
+        }.map(\.volume.name).sorted()
     }
 
     private static func defaultMemory() -> UInt64 {
@@ -118,7 +137,8 @@ final class ServedStore: MountableStore {
                 .busy, "the store was opened read-only, by its first mount",
                 advice: "Unmount that, or mount this with -o ro.")
         }
-        try take(volume, for: "mounted on \(request.mountpoint) by process \(getpid())")
+        try take(
+            volume, for: "mounted on \(request.mountpoint) by process \(getpid())", isMount: true)
         var behaviour = VolumeBehaviour()
         behaviour.isReadOnly = settings.isReadOnly
         behaviour.accessTimes =
@@ -126,15 +146,21 @@ final class ServedStore: MountableStore {
             ? .never : settings.flags.contains(.strictAccessTime) ? .always : .relative
         behaviour.skipsDirectoryAccessTimes = settings.flags.contains(.noDirectoryAccessTime)
         volume.behaviour = behaviour
+        scheduler.look()
         return ServedVolume(volume, of: self)
     }
 
     /// Keeps a volume for one use.
-    func take(_ volume: Volume, for purpose: String) throws(CommandFailure) {
+    func take(
+        _ volume: Volume, for purpose: String, isMount: Bool = false
+    ) throws(CommandFailure) {
         let other = taken.withLock { taken in
             let other = taken[ObjectIdentifier(volume)]
-            if other == nil { taken[ObjectIdentifier(volume)] = purpose }
-            return other
+            if other == nil {
+                taken[ObjectIdentifier(volume)] = Use(
+                    volume: volume, purpose: purpose, isMounted: isMount)
+            }
+            return other?.purpose
         }
         if let other { throw CommandFailure(.busy, "the volume \(volume.name) is \(other)") }
     }
@@ -145,6 +171,7 @@ final class ServedStore: MountableStore {
     }
 
     func finish() throws {
+        scheduler.stop()
         do throws(FileError) {
             try live.close()
         } catch {
@@ -160,6 +187,7 @@ final class ServedStore: MountableStore {
         let backend = backend
         let others = VolumeHandlers(store: self).handlers
             .merging(SnapshotHandlers(store: self).handlers) { own, _ in own }
+            .merging(VolumeRulesHandlers(store: self).handlers) { own, _ in own }
             .merging(ReclaimHandlers(live: live).handlers) { own, _ in own }
             .merging(OptimizeHandlers(live: live).handlers) { own, _ in own }
         return others.merging([

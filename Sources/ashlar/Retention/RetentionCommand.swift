@@ -9,7 +9,59 @@ struct RetentionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retention",
         abstract: "Decide by rules which snapshots are kept, and delete the others.",
-        subcommands: [RetentionApplyCommand.self])
+        discussion: """
+            Rules are given with the command, or kept in the store, each volume's for itself: then they             are applied by "ashlar retention apply STORE" to all snapshots of the volume, and, to             those that a schedule has made, after each of these ("ashlar snapshot schedule").
+            """,
+        subcommands: [
+            RetentionSetCommand.self, RetentionShowCommand.self, RetentionApplyCommand.self,
+        ])
+}
+
+/// `ashlar retention set STORE RULES`.
+struct RetentionSetCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set", abstract: "Keep rules of a volume in the store.",
+        discussion: """
+            In place of all that it had. Nothing is deleted by this. For instance:
+
+              ashlar retention set /srv/store --keep-hourly 24 --keep-daily 7 --keep-tag release
+              ashlar retention apply --dry-run /srv/store
+            """)
+
+    @Argument(help: "The store.")
+    var store: String
+
+    @OptionGroup var rules: RetentionRules
+
+    @Flag(help: "Keep no rules any more.")
+    var clear = false
+
+    @Option(help: ArgumentHelp("The volume.", valueName: "name"))
+    var volume = "main"
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let policy = try rules.policy()
+        guard policy.isEmpty == clear else {
+            throw CommandFailure(
+                .usage, clear ? "rules, or --clear, but not both" : "no rule is given",
+                advice: "For instance: --keep-daily 7 --keep-weekly 4; --clear for none.")
+        }
+        try RulesOutput.perform(
+            VolumeRulesAction(volume: volume, retention: policy.text), on: store, asJSON: json)
+    }
+}
+
+/// `ashlar retention show STORE`.
+struct RetentionShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show the rules that the store keeps, and the schedules.")
+
+    @OptionGroup var shown: ShownRules
+
+    func run() throws { try shown.run() }
 }
 
 /// `ashlar retention apply STORE RULES`.
@@ -20,7 +72,8 @@ struct RetentionApplyCommand: ParsableCommand {
         discussion: """
             Rules add up: what any of them keeps stays. Pinned snapshots stay in any case. Each volume \
             counts for itself, and periods are those of the time zone (TZ). Every decision is told with \
-            its reasons; with --dry-run that is all. For instance:
+            its reasons; with --dry-run that is all. Without rules those that the store keeps are \
+            applied, to the volumes that have some. For instance:
 
               ashlar retention apply /srv/store --keep-daily 7 --keep-weekly 4 --keep-monthly 12
             """)
@@ -41,16 +94,16 @@ struct RetentionApplyCommand: ParsableCommand {
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
-        let policy = try rules.policy()
-        guard !policy.isEmpty else {
-            throw CommandFailure(
-                .usage, "no rule is given: nothing would be deleted",
-                advice: "For instance: --keep-daily 7 --keep-weekly 4")
-        }
         let address = try StoreAddress(whole: store)
+        let policies = try policies()
         let snapshots = try SnapshotListCommand.snapshots(of: address.path, volume)
-        let decisions = policy.decide(
-            snapshots.map(\.retained), calendar: CalendarMoment.local)
+        let volumes = Set(snapshots.map(\.volume)).sorted()
+        let decisions = volumes.flatMap { name -> [RetentionDecision] in
+            guard let policy = policies[name] ?? policies[""] else { return [] }
+            return policy.decide(
+                snapshots.filter { $0.volume == name }.map(\.retained),
+                calendar: CalendarMoment.local)
+        }
         if !dryRun {
             try SnapshotAction.perform(
                 decisions.filter { !$0.isKept }.map {
@@ -59,6 +112,26 @@ struct RetentionApplyCommand: ParsableCommand {
         }
         try tell(decisions, output)
         try output.flush()
+    }
+
+    /// By volume; what was given is everybody's, under no name.
+    private func policies() throws -> [String: RetentionPolicy] {
+        let given = try rules.policy()
+        if !given.isEmpty { return ["": given] }
+        var policies: [String: RetentionPolicy] = [:]
+        for kept in try KeptRules.all(of: store, volume: volume) where !kept.retention.isEmpty {
+            do throws(RetentionError) {
+                policies[kept.volume] = try RetentionPolicy(text: kept.retention)
+            } catch {
+                throw CommandFailure(error)
+            }
+        }
+        guard !policies.isEmpty else {
+            throw CommandFailure(
+                .usage, "no rule is given, and the store keeps none: nothing would be deleted",
+                advice: "For instance: --keep-daily 7 --keep-weekly 4; or see retention set.")
+        }
+        return policies
     }
 
     private func tell(
@@ -168,7 +241,9 @@ extension CommandFailure {
             self.init(
                 .usage,
                 "--keep-within: \(shown(value)) is not a number with s, m, h, d, w or y behind it")
-        case .badTag(let value): self.init(.usage, "--keep-tag: \(shown(value)) is no tag")
+        case .badTag(let value): self.init(.usage, "\(shown(value)) is no tag")
+        case .badPrefix(let value):
+            self.init(.usage, "\(shown(value)) is no beginning of snapshots' names")
         }
     }
 }

@@ -171,6 +171,8 @@ extension CommandFailure {
             self.init(
                 .usage,
                 "a description has at most \(SnapshotImage.descriptionBytesMax) bytes")
+        case .rulesTooLong:
+            self.init(.usage, "the rules are too long: fewer tags make them shorter")
         case .pinned(let name):
             self.init(
                 .busy, "the snapshot \(DisplayText.escaped(name.utf8)) is pinned",

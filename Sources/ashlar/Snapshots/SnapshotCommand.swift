@@ -23,7 +23,7 @@ struct SnapshotCommand: ParsableCommand {
             SnapshotShowCommand.self,
             SnapshotRenameCommand.self, SnapshotDescribeCommand.self, SnapshotPinCommand.self,
             SnapshotUnpinCommand.self, SnapshotVerifyCommand.self, SnapshotDeleteCommand.self,
-            SnapshotRollbackCommand.self, SnapshotCloneCommand.self,
+            SnapshotRollbackCommand.self, SnapshotCloneCommand.self, SnapshotScheduleCommand.self,
         ])
 }
 

@@ -23,6 +23,7 @@ extension GoldenImage {
         case .futureReadOnly, .futureOptional: [ExpectedVolume(rows: Self.futureRows)]
         case .snapshots: [ExpectedVolume(rows: Self.snapshotsRows, orphans: [7])]
         case .removedVolume: [ExpectedVolume(rows: Self.removedVolumeRows)]
+        case .rules: Self.rulesVolumes
         case .futureVersion, .futureIncompatible, .futureRecord, .futureSection, .futureUpgraded:
             []
         }
@@ -34,7 +35,7 @@ extension GoldenImage {
         switch self {
         case .plain: []
         case .unclean: ["logWaits", "tornTail", "tornTail", "unownedChunks"]
-        case .pieces, .twice, .tall, .futureReadOnly, .futureOptional: ["logWaits"]
+        case .pieces, .twice, .tall, .futureReadOnly, .futureOptional, .rules: ["logWaits"]
         case .severalVolumes, .snapshots, .removedVolume: ["logWaits", "unownedChunks"]
         case .deleted: ["packCondemned", "unownedChunks"]
         case .futureRecord, .futureSection: ["packNewer", "unownedChunks"]
@@ -64,6 +65,8 @@ extension GoldenImage {
         case .futureRecord, .futureSection, .futureUpgraded:
             ["sequence 1, to replay 0, packs 1", "main: 2 2 0 623 0 0"]
         case .futureVersion, .futureIncompatible: []
+        case .rules:
+            ["sequence 3, to replay 2, packs 1", "main: 2 1 0 11 0 0", "other: 0 1 0 0 0 0"]
         case .removedVolume: ["sequence 5, to replay 1, packs 1", "main: 2 1 0 3006 0 0"]
         case .snapshots: ["sequence 8, to replay 2, packs 2", "main: 2 3 0 15 1 1"]
         }

@@ -73,6 +73,18 @@ extension GoldenImage {
         ]
     }
 
+    static var rulesVolumes: [ExpectedVolume] {
+        [
+            ExpectedVolume(
+                name: "main",
+                rows: [
+                    Row("/", 1, 0o040755), Row("/kept", 2, 0o100644).holding("kept\n"),
+                    Row("/later", 3, 0o100644).holding("later\n"),
+                ]),
+            ExpectedVolume(name: "other", rows: [Row("/", 1, 0o040755)]),
+        ]
+    }
+
     static var deletedRows: [Row] {
         [
             Row("/", 1, 0o040755), Row("/stays", 4, 0o100644).holding("I stay.\n"),

@@ -159,6 +159,25 @@ extension GoldenImage {
         return writer.files
     }
 
+    func makeRules() throws -> [String: [UInt8]] {
+        let writer = try ImageWriter(ImagePlan(number: number))
+        let main = ImageVolume(writer, name: "main", number: 1)
+        let other = ImageVolume(writer, name: "other", number: 2)
+        _ = try file(main, "kept", Array("kept\n".utf8))
+        let first = VolumeRules(
+            volumeID: main.id, retention: "keep-daily=7", schedule: "every=1h prefix=auto")
+        let second = VolumeRules(volumeID: other.id, retention: "keep-yearly=1")
+        try writer.checkpoint([main, other]) { $0.rules = [first, second] }
+        _ = try file(main, "later", Array("later\n".utf8))
+        writer.commit([main]) { commit in
+            var changed = first
+            changed.retention = "keep-last=2 keep-tag=ünï"
+            commit.rules = [changed]
+        }
+        writer.commit([main]) { $0.rules = [VolumeRules(volumeID: other.id)] }
+        return writer.files
+    }
+
     func makeDeleted() throws -> [String: [UInt8]] {
         let writer = try ImageWriter(ImagePlan(number: number))
         let volume = ImageVolume(writer)

@@ -38,6 +38,8 @@ enum GoldenImage: String, CaseIterable {
     case snapshots
     /// One volume of two was removed by the last checkpoint.
     case removedVolume = "removed-volume"
+    /// Rules of volumes: listed by a checkpoint, changed and cleared by commits behind it.
+    case rules
 
     /// Fixed for ever: it is in the store's id.
     var number: UInt64 {
@@ -58,6 +60,7 @@ enum GoldenImage: String, CaseIterable {
         case .futureUpgraded: 14
         case .snapshots: 15
         case .removedVolume: 16
+        case .rules: 17
         }
     }
 
@@ -102,6 +105,7 @@ enum GoldenImage: String, CaseIterable {
         case .futureUpgraded: try makeFutureUpgraded()
         case .snapshots: try makeSnapshots()
         case .removedVolume: try makeRemovedVolume()
+        case .rules: try makeRules()
         }
     }
 }
