@@ -87,6 +87,24 @@ public enum CrashPoint: String, CaseIterable, Sendable {
     /// The index says that the end was clean, perhaps in memory only.
     case endNoted = "end-noted"
 
+    // What fsck does.
+    /// Packs that will be cut or deleted have copies under quarantine/.
+    case packPutAside = "pack-put-aside"
+    /// New trees are committed, in a new epoch; the index is not made of them.
+    case treesCommitted = "trees-committed"
+    /// What is lost is listed in a commit; damaged packs are there.
+    case lossesListed = "losses-listed"
+    /// A chunk that was lost is put anew; no commit vouches for it.
+    case chunkHealed = "chunk-healed"
+
+    /// Whether only fsck passes it, and no mount does.
+    public var isOfRepair: Bool {
+        switch self {
+        case .packPutAside, .treesCommitted, .lossesListed, .chunkHealed: true
+        default: false
+        }
+    }
+
     /// Dies here, where that is asked for.
     @inline(__always)
     public func pass() {

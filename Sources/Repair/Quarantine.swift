@@ -1,6 +1,7 @@
 // Copies of packs that are about to be cut or deleted though something in them is lost.
 import Backends
 import DiskFormat
+import Platform
 
 /// Puts files of packs aside: `quarantine/<pack>.pack`, or with a number behind it where there is
 /// one of that name already. Nothing but `heal` and people read them. One thread.
@@ -35,6 +36,7 @@ struct Quarantine {
         } catch {
             throw .backend(error)
         }
+        CrashPoint.packPutAside.pass()
         return names
     }
 

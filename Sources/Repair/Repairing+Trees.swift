@@ -6,6 +6,7 @@ import DiskFormat
 import Metadata
 import NamespaceIndex
 import Pipeline
+import Platform
 
 extension Repairing {
     /// The order: what is about to be cut off is put aside; the store is opened at its newest state
@@ -23,6 +24,7 @@ extension Repairing {
             tellLostCommits(log, store.lastCommit)
             if store.isIncomplete { try bringBackEntries(store) }
             try commitTrees(store, plan, log)
+            CrashPoint.treesCommitted.pass()
         } catch {
             // The first error is the one to report.
             try? store.close()

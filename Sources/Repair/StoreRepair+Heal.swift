@@ -2,6 +2,7 @@
 import Checking
 import DiskFormat
 import Pipeline
+import Platform
 
 /// What a healing found, and what it did not.
 public struct HealReport: Equatable, Sendable {
@@ -158,6 +159,7 @@ struct Healing {
             } catch {
                 throw .store(error)
             }
+            CrashPoint.chunkHealed.pass()
             pendingBytes += UInt64(bytes.count)
             if pendingBytes >= Healing.bytesPerCommit { try commit() }
         }

@@ -3,6 +3,7 @@ import Backends
 import Checking
 import DiskFormat
 import Pipeline
+import Platform
 
 extension StoreRepair {
     /// Checks the store and puts right what it can.
@@ -113,6 +114,7 @@ struct Repairing {
             _ = try session.withStore { (store) throws(RepairError) in
                 try session.repeatCheckpoint(store, lost: unlisted)
             }
+            CrashPoint.lossesListed.pass()
         }
         let known = Set(before.lostChunks.filter(\.isKnown).map(\.name))
         let lost = report.lostChunks.map(\.name).filter { !known.contains($0) }

@@ -9,15 +9,21 @@ struct StoreHold {
     /// Whether the store's directory can be written.
     let isWritable: Bool
 
-    /// - Throws: `busy`, naming the holder.
+    /// - Throws: `busy`, naming the holder; `mountRefused` on a read-only medium.
     init(_ store: String, isReadOnly: Bool) throws(CommandFailure) {
         do throws(StoreLockError) {
             lock = try StoreLock(storePath: store, mode: .exclusive)
             isWritable = true
         } catch {
-            guard isReadOnly, case .system(_, let code, _) = error,
+            guard case .system(_, let code, _) = error,
                 Errno(rawValue: code) == .readOnlyFileSystem
             else { throw CommandFailure(error, store: store) }
+            guard isReadOnly else {
+                throw CommandFailure(
+                    .mountRefused,
+                    "\(DisplayText.escaped(store.utf8)) lies on a read-only filesystem",
+                    advice: "Mount it with -o ro.")
+            }
             do throws(StoreLockError) {
                 lock = try StoreLock(storePath: store, mode: .shared)
                 isWritable = false
