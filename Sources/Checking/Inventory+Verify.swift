@@ -24,6 +24,8 @@ extension Inventory {
         for index in records.indices where records[index].isOpen {
             let record = records[index]
             if monitor.isCancelled() {
+                // What was gathered takes no time that anybody notices.
+                if let examiner { try settle(batch, by: examiner, &deep, monitor) }
                 if depth == .deep { monitor.note(deep.resume.encoded()) }
                 throw .cancelled
             }

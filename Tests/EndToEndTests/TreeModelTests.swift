@@ -105,6 +105,9 @@ final class TreeModelTests: ModelTestCase {
                     return
                 }
                 lost += steps
+                // Into an empty place: rsync 3.5 fails where a directory with a default ACL is to become
+                // a file.
+                try clear(model)
                 try mustRun([
                     try Machine.require("rsync"), "-aHAXDI", "--specials", "--delete",
                     place.mountpoint + "/", model + "/",
