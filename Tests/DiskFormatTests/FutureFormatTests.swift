@@ -102,7 +102,8 @@ final class FutureFormatTests: XCTestCase {
     func testUnknownFormsOfKnownRecords() throws {
         let key = RecordHeader.Key(
             secret: Samples.packHeader.parameters.secret, pack: Samples.packHeader.id)
-        for (offset, value) in [(5, 16), (6, 2), (7, 2), (18, 1), (19, 1), (20, 1)] as [(Int, UInt8)]
+        for (offset, value) in [(5, 16), (6, 2), (7, 2), (18, 1), (19, 1), (20, 1)]
+            as [(Int, UInt8)]
         {
             var bytes = Samples.recordHeader.encoded(key: key, offset: 8)
             bytes[offset] |= value
