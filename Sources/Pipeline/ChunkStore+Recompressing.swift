@@ -76,11 +76,10 @@ extension ChunkStore {
         var layer = try DenseLayer(self, how)
         defer { layer.shutdown() }
         for name in names {
-            guard let record = try index.chunk(name),
-                let bytes = try verifiedBytes(name, record)
-            else {
-                // It has died and was condemned meanwhile, or cannot be read.
-                if try index.chunk(name) != nil { result.unreadable.append(name) }
+            // It may have died and been condemned meanwhile.
+            guard let record = try index.chunk(name) else { continue }
+            guard let bytes = try verifiedBytes(name, record) else {
+                result.unreadable.append(name)
                 continue
             }
             if layer.isFull(for: bytes.count) {

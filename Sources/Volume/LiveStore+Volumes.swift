@@ -97,8 +97,9 @@ extension LiveStore {
             guard snapshots == 0 else { throw .hasSnapshots(name: name, count: snapshots) }
             do throws(FileError) {
                 try volume.removeAllNames()
-                // The trees and tables of what was removed are let go.
-                try checkpoint()
+                // The trees and tables of what was removed are let go. What another volume cannot store
+                // now is no reason to refuse: removing gives room.
+                _ = try committer.commit(checkpoint: true)
             } catch {
                 throw .failed(error)
             }

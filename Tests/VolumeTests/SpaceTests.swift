@@ -184,6 +184,35 @@ final class SpaceTests: XCTestCase {
         try again.live.close()
     }
 
+    /// Deleting needs no space: a volume goes though another one has content that finds no room.
+    func testAVolumeIsRemovedOnAFullMedium() throws {
+        var random = SeededGenerator(seed: 5)
+        let backend = MemoryBackend(capacityBytes: 24 << 20)
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        try open.live.createVolume(named: "other")
+        let other = try XCTUnwrap(open.live.volume(named: "other"))
+        let made = try other.makeFile(Array("old".utf8), in: 1)
+        try other.put(random.bytes(20_000), into: made.inode)
+        other.forget(made.inode, count: 1)
+        try open.live.commit()
+        let inode = try open.volume.makeFile(Array("file".utf8), in: 1).inode
+        let bytes = random.bytes(20_000)
+        try open.volume.put(bytes, into: inode)
+        try occupy(backend)
+        XCTAssertThrowsError(try open.live.commit())
+        try open.live.removeVolume(named: "other")
+        XCTAssertEqual(open.live.volumeNames, ["main"])
+        Self.vacate(backend)
+        sleepNanoseconds(2 * SpaceGate.intervalNanoseconds)
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+        let again = try OpenStore(backend, index)
+        XCTAssertEqual(try again.volume.get(inode, count: 30_000), bytes)
+        try again.live.close()
+    }
+
     /// Closing waits a while for room, and tells when there is none; the store is as the last commit
     /// left it all the same.
     func testClosingTellsWhatFoundNoRoom() throws {

@@ -54,21 +54,16 @@ struct OptimizeCommand: ParsableCommand {
         let options = try self.options()
         let path = try StoreAddress(whole: store).path
         let progress = Progress("optimizing", on: output)
-        let report: OptimizeReport
-        let client = ControlClient(storePath: path)
-        if try client.isAnswered() {
-            // A signal ends this process, and the daemon stops when it sees that.
-            let answer = try client.call(
-                "optimize", options.arguments, silenceNanoseconds: nil
-            ) { value in
-                if let text = value["text"]?.text { progress.update(text) }
-            }
-            report = OptimizeReport(answer)
-        } else {
-            report = try Self.optimize(path, options, progress)
-        }
+        let answer = try SpaceWork.answer(
+            to: "optimize", options.arguments, storePath: path, progress,
+            here: { (live) throws(FileError) in
+                try live.optimize(
+                    options, progress: { progress.update($0.text) },
+                    isCancelled: { Interruption.signal != nil }
+                ).answer
+            }, failure: { CommandFailure(optimizing: $0) })
         progress.finish()
-        try output.report(report.report, asJSON: json)
+        try output.report(OptimizeReport(answer).report, asJSON: json)
         try output.flush()
     }
 
@@ -92,34 +87,8 @@ struct OptimizeCommand: ParsableCommand {
         guard options.recompression.isSane else {
             throw CommandFailure(.usage, "--threads: \(threads) is not between 1 and 256")
         }
-        if let rate {
-            guard let bytes = ByteSize.parse(rate), bytes >= 1 << 16 else {
-                throw CommandFailure(
-                    .usage,
-                    "--rate: \(DisplayText.escaped(rate.utf8)) is not a size of at least 64K")
-            }
-            options.bytesPerSecond = bytes
-        }
+        options.bytesPerSecond = try SpaceWork.bytesPerSecond(rate)
         return options
-    }
-
-    private static func optimize(
-        _ path: String, _ options: OptimizeOptions, _ progress: Progress
-    ) throws -> OptimizeReport {
-        Interruption.catchSignals()
-        let store = try WritableStore(path)
-        let report: OptimizeReport
-        do throws(FileError) {
-            report = try store.live.optimize(
-                options, progress: { progress.update($0.text) },
-                isCancelled: { Interruption.signal != nil })
-        } catch {
-            // The first failure is the one to tell.
-            try? store.close()
-            throw CommandFailure(optimizing: error)
-        }
-        try store.close()
-        return report
     }
 }
 

@@ -40,21 +40,16 @@ struct ReclaimCommand: ParsableCommand {
         let options = try self.options()
         let path = try StoreAddress(whole: store).path
         let progress = Progress("reclaiming", on: output)
-        let report: ReclaimReport
-        let client = ControlClient(storePath: path)
-        if try client.isAnswered() {
-            // A signal ends this process, and the daemon stops when it sees that.
-            let answer = try client.call(
-                "reclaim", options.arguments, silenceNanoseconds: nil
-            ) { value in
-                if let text = value["text"]?.text { progress.update(text) }
-            }
-            report = ReclaimReport(answer)
-        } else {
-            report = try Self.reclaim(path, options, progress)
-        }
+        let answer = try SpaceWork.answer(
+            to: "reclaim", options.arguments, storePath: path, progress,
+            here: { (live) throws(FileError) in
+                try live.reclaim(
+                    options, progress: { progress.update($0.text) },
+                    isCancelled: { Interruption.signal != nil }
+                ).answer
+            }, failure: { CommandFailure(reclaiming: $0) })
         progress.finish()
-        try output.report(report.report, asJSON: json)
+        try output.report(ReclaimReport(answer).report, asJSON: json)
         try output.flush()
     }
 
@@ -64,34 +59,8 @@ struct ReclaimCommand: ParsableCommand {
             throw CommandFailure(.usage, "--dead-share: \(deadShare) is not between 0.01 and 1")
         }
         options.deadShareMin = deadShare
-        if let rate {
-            guard let bytes = ByteSize.parse(rate), bytes >= 1 << 16 else {
-                throw CommandFailure(
-                    .usage,
-                    "--rate: \(DisplayText.escaped(rate.utf8)) is not a size of at least 64K")
-            }
-            options.bytesPerSecond = bytes
-        }
+        options.bytesPerSecond = try SpaceWork.bytesPerSecond(rate)
         return options
-    }
-
-    private static func reclaim(
-        _ path: String, _ options: ReclaimOptions, _ progress: Progress
-    ) throws -> ReclaimReport {
-        Interruption.catchSignals()
-        let store = try WritableStore(path)
-        let report: ReclaimReport
-        do throws(FileError) {
-            report = try store.live.reclaim(
-                options, progress: { progress.update($0.text) },
-                isCancelled: { Interruption.signal != nil })
-        } catch {
-            // The first failure is the one to tell.
-            try? store.close()
-            throw CommandFailure(reclaiming: error)
-        }
-        try store.close()
-        return report
     }
 }
 
