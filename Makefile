@@ -36,8 +36,8 @@ JOBS ?= 2
 SCRATCH ?= .build
 SWIFT ?= $(firstword $(shell command -v swift 2>/dev/null) /opt/swift/usr/bin/swift)
 
-DEBIAN_PACKAGES := libfuse3-dev fuse3 libzstd-dev libssl-dev librocksdb-dev libxxhash-dev \
-	pkg-config acl attr rsync g++ xfsprogs eatmydata
+DEBIAN_PACKAGES := libfuse3-dev fuse3 liburing-dev libzstd-dev libssl-dev librocksdb-dev \
+	libxxhash-dev pkg-config acl attr rsync g++ xfsprogs eatmydata
 
 PREFIX ?= /usr/local
 HELPERS ?= /sbin

@@ -72,7 +72,7 @@ let package = Package(
         shim("CZstd", libraries: ["zstd"]),
         shim("COpenSSL", libraries: ["crypto"]),
         shim("CRocksDB", libraries: ["rocksdb", "stdc++"]),
-        shim("CFuseShim", libraries: ["fuse3"], path: "CFuseShim"),
+        shim("CFuseShim", libraries: ["fuse3", "uring"], path: "CFuseShim"),
         // L1: ground
         layer("DiskFormat", ["CKernels"]),
         layer("Platform", ["CLinux", system]),

@@ -14,6 +14,10 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
+
+/// Ignored by default and used by nobody: it only interrupts waits, of the loop and of rings.
+#define ASHLAR_FUSE_INTERRUPT_SIGNAL SIGURG
 
 struct AshlarFuseSession {
     struct fuse_session *fuse;
@@ -35,6 +39,9 @@ struct AshlarFuseSession {
     uint64_t init_offered;
     _Atomic bool init_answered;
     _Atomic bool extended_setxattr;
+    /// NULL where requests come through the device only (rings.c). Made by the thread that answers
+    /// INIT, freed by the one that has run the loop.
+    struct ashlar_fuse_rings *rings;
 
     /// 0, the first signal, or ASHLAR_FUSE_END_REQUESTED.
     _Atomic int ending;
@@ -61,6 +68,23 @@ extern const struct fuse_lowlevel_ops ashlar_fuse_operations;
 
 /// Replaces libfuse's reads and writes of the device (negotiation.c).
 int ashlar_fuse_install_io(AshlarFuseSession *session);
+
+/// Looks at a request that was read, and counts it (negotiation.c).
+void ashlar_fuse_note_request(AshlarFuseSession *session, void *request);
+
+/// Makes rings and their threads, which wait; false where that cannot be (rings.c).
+bool ashlar_fuse_rings_make(AshlarFuseSession *session);
+/// Lets the threads register their rings: INIT has been answered.
+void ashlar_fuse_rings_open(AshlarFuseSession *session);
+/// Waits for requests being served, ends the threads, and frees all. Nothing where there are none.
+void ashlar_fuse_rings_stop(AshlarFuseSession *session);
+/// Takes the reply where the calling thread serves the request of a ring that it belongs to.
+bool ashlar_fuse_ring_takes_reply(const struct iovec *parts, int count);
+/// Where the reply's body of the request being served will lie, NULL where that is nowhere yet.
+void *ashlar_fuse_ring_payload(size_t length);
+
+/// A thread that no signal reaches but ASHLAR_FUSE_INTERRUPT_SIGNAL (session.c).
+int ashlar_fuse_start_worker(pthread_t *thread, void *(*body)(void *), void *argument);
 
 /// Names the calling thread as one that reads requests; to be called before each read (quiet.c).
 void ashlar_fuse_mark_worker(void);

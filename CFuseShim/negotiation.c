@@ -12,6 +12,7 @@
 //    and served by the same thread.
 //  - FUSE_SETXATTR_EXT: says when setting an ACL clears setgid; the request's layout depends on it,
 //    so SETXATTR is parsed from the raw request, whatever this libfuse believes the layout to be.
+//  - FUSE_OVER_IO_URING: requests come by rings (rings.c), whose replies leave libfuse here.
 //  - STATX (protocol 7.39) is turned into the GETATTR that it extends: same body, longer reply.
 #include "internal.h"
 
@@ -21,6 +22,8 @@
 #include <unistd.h>
 
 enum { OPCODE_STATX = 52 };
+/// Protocol 7.42.
+static const uint64_t OVER_IO_URING = 1ULL << 41;
 
 _Thread_local struct request_extra current_request;
 
@@ -37,6 +40,7 @@ static uint64_t flags_for(const AshlarFuseSession *session) {
     // FUSE_HANDLE_KILLPRIV (would take set-id bits from root's writes as well).
     if (session->options.access_lists) wanted |= FUSE_POSIX_ACL;
     if (session->options.writeback_cache) wanted |= FUSE_WRITEBACK_CACHE;
+    if (session->rings) wanted |= OVER_IO_URING;
     return wanted & session->init_offered;
 }
 
@@ -49,6 +53,9 @@ static void remember_init(AshlarFuseSession *session, const struct fuse_in_heade
 }
 
 static void amend_init_reply(AshlarFuseSession *session, struct fuse_init_out *reply) {
+    if (session->options.use_rings && (session->init_offered & OVER_IO_URING) &&
+        !ashlar_fuse_rings_make(session))
+        fuse_log(FUSE_LOG_WARNING, "no rings can be made: requests come through the device\n");
     uint64_t flags = flags_for(session);
     reply->flags = (uint32_t)flags;
     reply->flags2 = (uint32_t)(flags >> 32);
@@ -56,14 +63,9 @@ static void amend_init_reply(AshlarFuseSession *session, struct fuse_init_out *r
     atomic_store(&session->extended_setxattr, (flags & FUSE_SETXATTR_EXT) != 0);
 }
 
-// A cancellation point, as libfuse's loop expects of it: workers that wait here are cancelled.
-static ssize_t read_request(int device, void *buffer, size_t capacity, void *userdata) {
-    AshlarFuseSession *session = userdata;
-    ashlar_fuse_mark_worker();
-    ssize_t length = read(device, buffer, capacity);
-    if (length < (ssize_t)sizeof(struct fuse_in_header)) return length;
-    struct fuse_in_header *header = buffer;
-    current_request.raw = buffer;
+void ashlar_fuse_note_request(AshlarFuseSession *session, void *request) {
+    struct fuse_in_header *header = request;
+    current_request.raw = request;
     current_request.is_statx = false;
     if (header->opcode < ASHLAR_FUSE_OPCODE_COUNT)
         atomic_fetch_add_explicit(&session->counts[header->opcode], 1, memory_order_relaxed);
@@ -82,23 +84,43 @@ static ssize_t read_request(int device, void *buffer, size_t capacity, void *use
     default:
         break;
     }
+}
+
+// A cancellation point, as libfuse's loop expects of it: workers that wait here are cancelled.
+static ssize_t read_request(int device, void *buffer, size_t capacity, void *userdata) {
+    AshlarFuseSession *session = userdata;
+    ashlar_fuse_mark_worker();
+    ssize_t length = read(device, buffer, capacity);
+    if (length >= (ssize_t)sizeof(struct fuse_in_header)) ashlar_fuse_note_request(session, buffer);
     return length;
+}
+
+/// Whether this is the answer to INIT, which says what was agreed.
+static bool is_init_reply(
+    const AshlarFuseSession *session, const struct iovec *parts, int count) {
+    if (atomic_load_explicit(&session->init_answered, memory_order_acquire)) return false;
+    const struct fuse_out_header *header = parts[0].iov_base;
+    return count > 1 && header->unique == session->init_unique && header->error == 0 &&
+        parts[1].iov_len >= sizeof(struct fuse_init_out);
 }
 
 static ssize_t write_reply(int device, struct iovec *parts, int count, void *userdata) {
     AshlarFuseSession *session = userdata;
-    if (!atomic_load_explicit(&session->init_answered, memory_order_acquire) && count > 1) {
-        const struct fuse_out_header *header = parts[0].iov_base;
-        if (header->unique == session->init_unique && header->error == 0 &&
-            parts[1].iov_len >= sizeof(struct fuse_init_out)) {
-            amend_init_reply(session, parts[1].iov_base);
-            atomic_store_explicit(&session->init_answered, true, memory_order_release);
-        }
-    }
     const struct fuse_out_header *header = parts[0].iov_base;
+    if (ashlar_fuse_ring_takes_reply(parts, count)) {
+        // It leaves with the thread's next wait; see quiet.c.
+        atomic_fetch_add_explicit(&session->replies, 1, memory_order_release);
+        return header->len;
+    }
+    bool answers_init = is_init_reply(session, parts, count);
+    if (answers_init) {
+        amend_init_reply(session, parts[1].iov_base);
+        atomic_store_explicit(&session->init_answered, true, memory_order_release);
+    }
     ssize_t written = writev(device, parts, count);
     // Notifications have no number. Counted behind the write: what it set off is queued by then.
     if (header->unique) atomic_fetch_add_explicit(&session->replies, 1, memory_order_release);
+    if (answers_init && written > 0 && session->rings) ashlar_fuse_rings_open(session);
     return written;
 }
 

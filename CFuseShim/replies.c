@@ -219,6 +219,8 @@ static struct thread_buffer *buffer_of_thread(void) {
 }
 
 void *ashlar_fuse_thread_buffer(size_t length) {
+    void *payload = ashlar_fuse_ring_payload(length);
+    if (payload) return payload;
     struct thread_buffer *buffer = buffer_of_thread();
     if (!buffer) return NULL;
     if (buffer->capacity >= length) return buffer->bytes;

@@ -18,8 +18,6 @@
 #include <unistd.h>
 
 enum {
-    /// Ignored by default and used by nobody: it only interrupts the loop's sem_wait().
-    INTERRUPT_SIGNAL = SIGURG,
     POLL_MILLISECONDS = 10,
     /// How long an unmounted connection may live on (in another namespace) before the loop ends.
     LINGER_MILLISECONDS = 2000,
@@ -115,7 +113,7 @@ static void on_end_signal(int number) {
         // A second signal does not wait for the unmounting that the first one began.
         if (session && !begin_ending(session, number)) {
             fuse_session_exit(session->fuse);
-            pthread_kill(session->loop_thread, INTERRUPT_SIGNAL);
+            pthread_kill(session->loop_thread, ASHLAR_FUSE_INTERRUPT_SIGNAL);
         }
     }
     atomic_fetch_sub(&signal_handlers_running, 1);
@@ -166,7 +164,7 @@ static void *ender_main(void *argument) {
     if (!unmounted) flush_kernel(session);
     fuse_session_exit(session->fuse);
     do {
-        pthread_kill(session->loop_thread, INTERRUPT_SIGNAL);
+        pthread_kill(session->loop_thread, ASHLAR_FUSE_INTERRUPT_SIGNAL);
     } while (!loop_ends_within(session, POLL_MILLISECONDS));
     return NULL;
 }
@@ -184,11 +182,11 @@ static struct sigaction end_signals_before[END_SIGNAL_COUNT];
 static void install_interrupt(void) {
     struct sigaction action = {.sa_handler = on_interrupt};
     sigemptyset(&action.sa_mask);
-    if (interrupt_users++ == 0) sigaction(INTERRUPT_SIGNAL, &action, &interrupt_before);
+    if (interrupt_users++ == 0) sigaction(ASHLAR_FUSE_INTERRUPT_SIGNAL, &action, &interrupt_before);
 }
 
 static void remove_interrupt(void) {
-    if (--interrupt_users == 0) sigaction(INTERRUPT_SIGNAL, &interrupt_before, NULL);
+    if (--interrupt_users == 0) sigaction(ASHLAR_FUSE_INTERRUPT_SIGNAL, &interrupt_before, NULL);
 }
 
 /// Says whether there was a place for the session.
@@ -223,7 +221,7 @@ static bool install_handlers(AshlarFuseSession *session, sigset_t *mask_before) 
     if (!ready) return false;
     sigset_t interrupt;
     sigemptyset(&interrupt);
-    sigaddset(&interrupt, INTERRUPT_SIGNAL);
+    sigaddset(&interrupt, ASHLAR_FUSE_INTERRUPT_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &interrupt, mask_before);
     return true;
 }
@@ -240,6 +238,16 @@ static int start_blocked(pthread_t *thread, void *(*body)(void *), void *argumen
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(thread, NULL, body, argument);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return error;
+}
+
+int ashlar_fuse_start_worker(pthread_t *thread, void *(*body)(void *), void *argument) {
+    sigset_t others, old;
+    sigfillset(&others);
+    sigdelset(&others, ASHLAR_FUSE_INTERRUPT_SIGNAL);
+    pthread_sigmask(SIG_SETMASK, &others, &old);
     int error = pthread_create(thread, NULL, body, argument);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return error;
@@ -265,6 +273,7 @@ int ashlar_fuse_session_run(AshlarFuseSession *session) {
     int error = start_blocked(&ender, ender_main, session);
     int result = error ? -error : run_loop(session);
     // First of all, so that nobody (a stuck ender, too) waits for answers that cannot come.
+    ashlar_fuse_rings_stop(session);
     ashlar_fuse_disconnect(session);
     atomic_store(&session->loop_ended, true);
     sem_post(&session->wake);

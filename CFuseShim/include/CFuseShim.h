@@ -66,6 +66,8 @@ typedef struct {
     /// POSIX access control lists, checked by the kernel.
     bool access_lists;
     bool debug;
+    /// Requests come by io_uring where the kernel offers that.
+    bool use_rings;
     /// SIGTERM, SIGINT and SIGHUP end the loop, of all sessions that ask for that.
     bool handle_signals;
     uint32_t threads_max;
