@@ -42,6 +42,7 @@ struct AshlarFuseSession {
     /// NULL where requests come through the device only (rings.c). Made by the thread that answers
     /// INIT, freed by the one that has run the loop.
     struct ashlar_fuse_rings *rings;
+    _Atomic bool uses_rings;
 
     /// 0, the first signal, or ASHLAR_FUSE_END_REQUESTED.
     _Atomic int ending;

@@ -64,10 +64,7 @@ enum { COMMAND_REGISTER = 1, COMMAND_COMMIT_AND_FETCH = 2 };
 enum {
     PAGE_BYTES = 4096,
     /// Beyond that many processors (those that may be plugged in, too) there are no rings.
-    PROCESSORS_MAX = 256,
-    /// Threads for each processor.
-    DEPTH_MIN = 4,
-    DEPTH_MAX = 16,
+    PROCESSORS_MAX = 512,
     STOP_POLL_NANOSECONDS = 1000000,
 };
 
@@ -241,17 +238,24 @@ static void *ring_main(void *argument) {
 
 // MARK: making and stopping
 
-/// The number of processors that there may be, 0 where it cannot be told or has gaps.
-static unsigned processors_possible(void) {
-    unsigned first = 1, last = 0;
-    char rest = 0;
-    FILE *file = fopen("/sys/devices/system/cpu/possible", "re");
-    if (!file) return 0;
-    int found = fscanf(file, "%u-%u%c", &first, &last, &rest);
+/// Reads a list of processors ("0-3,8") of the kernel's; false where it cannot be understood.
+static bool read_processors(const char *kind, cpu_set_t *set) {
+    char path[64];
+    snprintf(path, sizeof(path), "/sys/devices/system/cpu/%s", kind);
+    CPU_ZERO(set);
+    FILE *file = fopen(path, "re");
+    if (!file) return false;
+    unsigned first, last;
+    int separator = ',';
+    while (separator == ',' && fscanf(file, "%u", &first) == 1) {
+        last = first;
+        separator = fgetc(file);
+        if (separator == '-' && fscanf(file, "%u", &last) == 1) separator = fgetc(file);
+        if (last < first || last >= PROCESSORS_MAX) break;
+        for (unsigned processor = first; processor <= last; processor++) CPU_SET(processor, set);
+    }
     fclose(file);
-    if (found < 1 || first != 0) return 0;
-    if (found == 1) return 1;
-    return found == 3 && rest != '\n' ? 0 : last + 1;
+    return separator == '\n' && CPU_COUNT(set) > 0;
 }
 
 static bool make_buffers(struct ring_thread *ring) {
@@ -271,25 +275,33 @@ static void free_buffers(struct ring_thread *ring) {
     free(ring->header);
 }
 
-static bool start_threads(AshlarFuseSession *session, unsigned processors, unsigned online,
-                          unsigned depth) {
+/// Makes the buffers of `depth` threads for each processor, of one for each that may be plugged in
+/// later.
+static bool make_all_buffers(AshlarFuseSession *session, unsigned processors,
+                             const cpu_set_t *online, unsigned depth) {
     struct ashlar_fuse_rings *rings = session->rings;
+    rings->threads = calloc((size_t)processors * depth, sizeof(*rings->threads));
+    if (!rings->threads) return false;
     for (unsigned processor = 0; processor < processors; processor++)
-        // One that is only plugged in later is served by one thread.
-        for (unsigned i = 0; i < (processor < online ? depth : 1); i++) {
+        for (unsigned i = 0; i < (CPU_ISSET(processor, online) ? depth : 1); i++) {
             struct ring_thread *ring = &rings->threads[rings->count++];
             ring->session = session;
             ring->processor = processor;
             if (!make_buffers(ring)) return false;
         }
+    return true;
+}
+
+/// Whether all threads run and have made their rings.
+static bool start_threads(struct ashlar_fuse_rings *rings) {
     for (unsigned i = 0; i < rings->count; i++) {
         struct ring_thread *ring = &rings->threads[i];
         atomic_fetch_add(&rings->running, 1);
-        if (ashlar_fuse_start_worker(&ring->thread, ring_main, ring) != 0) {
+        ring->thread_runs = ashlar_fuse_start_worker(&ring->thread, ring_main, ring) == 0;
+        if (!ring->thread_runs) {
             atomic_fetch_sub(&rings->running, 1);
             return false;
         }
-        ring->thread_runs = true;
     }
     pthread_mutex_lock(&rings->lock);
     while (rings->ready + rings->failed < rings->count)
@@ -300,20 +312,19 @@ static bool start_threads(AshlarFuseSession *session, unsigned processors, unsig
 }
 
 bool ashlar_fuse_rings_make(AshlarFuseSession *session) {
-    unsigned processors = processors_possible();
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    if (processors == 0 || processors > PROCESSORS_MAX || online < 1) return false;
-    if (online > processors) online = processors;
-    unsigned depth = session->options.threads_max / (unsigned)online;
-    if (depth < DEPTH_MIN) depth = DEPTH_MIN;
-    if (depth > DEPTH_MAX) depth = DEPTH_MAX;
+    cpu_set_t possible, online;
+    if (!read_processors("possible", &possible) || !read_processors("online", &online)) return false;
+    unsigned processors = (unsigned)CPU_COUNT(&possible);
+    // The kernel has queues 0 up to the count of possible processors, and chooses by number.
+    if (!CPU_ISSET(processors - 1, &possible)) return false;
+    unsigned used = (unsigned)CPU_COUNT(&online);
+    unsigned depth = (session->options.threads_max + used - 1) / used;
     struct ashlar_fuse_rings *rings = calloc(1, sizeof(*rings));
     if (!rings) return false;
-    rings->threads = calloc(processors * depth, sizeof(*rings->threads));
     pthread_mutex_init(&rings->lock, NULL);
     pthread_cond_init(&rings->changed, NULL);
     session->rings = rings;
-    if (rings->threads && start_threads(session, processors, (unsigned)online, depth)) return true;
+    if (make_all_buffers(session, processors, &online, depth) && start_threads(rings)) return true;
     ashlar_fuse_rings_stop(session);
     return false;
 }
@@ -322,6 +333,7 @@ void ashlar_fuse_rings_open(AshlarFuseSession *session) {
     struct ashlar_fuse_rings *rings = session->rings;
     pthread_mutex_lock(&rings->lock);
     rings->is_open = true;
+    atomic_store_explicit(&session->uses_rings, true, memory_order_relaxed);
     pthread_cond_broadcast(&rings->changed);
     pthread_mutex_unlock(&rings->lock);
 }

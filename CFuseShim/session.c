@@ -95,6 +95,10 @@ uint64_t ashlar_fuse_session_count(const AshlarFuseSession *session, uint32_t op
     return atomic_load_explicit(&session->counts[opcode], memory_order_relaxed);
 }
 
+bool ashlar_fuse_session_uses_rings(const AshlarFuseSession *session) {
+    return atomic_load_explicit(&session->uses_rings, memory_order_relaxed);
+}
+
 // MARK: ending
 
 static bool begin_ending(AshlarFuseSession *session, int reason) {

@@ -1,13 +1,14 @@
 /// CFuseShim: libfuse 3's low-level interface behind plain C types.
 ///
 /// Swift imports this header only; libfuse's own headers (bit fields, version macros, variadics)
-/// stay inside the .c files. Requests arrive on libfuse's threads and are handed to the
+/// stay inside the .c files. Requests arrive on libfuse's threads, or on those of the rings
+/// (rings.c), and are handed to the
 /// `ashlarFuse…` functions at the end of this header, which the module Mount implements in Swift
 /// (`@c @implementation`). Each of those answers its request with exactly one `reply` function, on
 /// the same thread, before it returns.
 ///
 /// Why C at all: the operations table, the negotiation of kernel features that libfuse 3.14 does
-/// not know (negotiation.c), signal handlers, and thread-local reply buffers.
+/// not know (negotiation.c), requests by io_uring (rings.c), signal handlers, and thread-local reply buffers.
 ///
 /// Invariants:
 ///  - no request has an open-file handle: OPEN, OPENDIR, CREATE and FLUSH are answered ENOSYS, once
@@ -66,7 +67,8 @@ typedef struct {
     /// POSIX access control lists, checked by the kernel.
     bool access_lists;
     bool debug;
-    /// Requests come by io_uring where the kernel offers that.
+    /// Requests come by io_uring where the kernel offers that; threads_max is then rounded up to a
+    /// multiple of the processors.
     bool use_rings;
     /// SIGTERM, SIGINT and SIGHUP end the loop, of all sessions that ask for that.
     bool handle_signals;
@@ -170,6 +172,8 @@ int ashlar_fuse_session_unmount(AshlarFuseSession *session);
 void ashlar_fuse_session_destroy(AshlarFuseSession *session);
 /// Requests of an opcode received so far.
 uint64_t ashlar_fuse_session_count(const AshlarFuseSession *session, uint32_t opcode);
+/// Whether requests come by io_uring; false before INIT is answered.
+bool ashlar_fuse_session_uses_rings(const AshlarFuseSession *session);
 /// Changes the flags of a mounted filesystem (mount -o remount). 0 or errno.
 int ashlar_fuse_remount(const char *mountpoint, uint32_t mount_flags);
 

@@ -1,8 +1,8 @@
 import CFuseShim
 import Logging
 
-/// What libfuse itself has to say: rare, and never about a single request (but with `debug`).
-private let libraryLog = Logger(label: "ashlar.mount.libfuse")
+/// What libfuse and the shim have to say: rare, and never about a single request (but with `debug`).
+let libraryLog = Logger(label: "ashlar.mount.libfuse")
 
 @c @implementation
 func ashlarFuseLog(_ level: Int32, _ message: UnsafePointer<CChar>) {

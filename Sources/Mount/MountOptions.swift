@@ -42,9 +42,7 @@ public struct MountOptions: Sendable {
     /// The kernel collects writes, and owns sizes and modification times of what it holds. Off: its
     /// writes could then meet a full store only after they were acknowledged.
     public var writebackCache = false
-    /// Requests come by io_uring where the kernel offers that (Linux 6.14, fuse.enable_uring): a round
-    /// trip stays on one processor. Through the device otherwise.
-    public var usesRings = true
+    public var rings = KernelRings.Use.whereOffered
     /// POSIX access control lists (`acl`). They cost a request for each file that somebody who is not
     /// its owner walks over, and the root directory's is asked for at each walk from there: that inode
     /// exists before INIT is answered, and the kernel (seen on 6.18.44) never keeps its list. Without
@@ -83,7 +81,7 @@ extension MountOptions {
                     source: source, mountpoint: mountpoint, mount_flags: flags.rawValue,
                     allow_other: allowOther, clone_fd: cloneFileDescriptor,
                     writeback_cache: writebackCache, access_lists: accessControlLists, debug: debug,
-                    use_rings: usesRings, handle_signals: handlesSignals,
+                    use_rings: rings != .never, handle_signals: handlesSignals,
                     threads_max: min(max(maxThreads, 1), 1024),
                     idle_threads_max: min(max(maxIdleThreads, 1), 1024),
                     entry_timeout_nanoseconds: Self.nanoseconds(entryTimeoutSeconds),

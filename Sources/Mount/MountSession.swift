@@ -14,8 +14,8 @@
 ///  - a mount is never taken down by anything but umount(8), `unmount()` or a clean end: after a crash
 ///    it stays dead (ENOTCONN), so that nobody writes into the directory below.
 ///
-/// Threads: requests run on libfuse's threads, which call the volume concurrently; invalidations on a
-/// thread of their own.
+/// Threads: requests run on libfuse's threads and on those of the rings (`KernelRings`), which call the
+/// volume concurrently; invalidations on a thread of their own.
 import CFuseShim
 import FileModel
 import Glibc
@@ -68,6 +68,7 @@ public final class MountSession: @unchecked Sendable {
         guard stage.move(from: .made, to: .mounted) else {
             throw .alreadyMounted(mountpoint: options.mountpoint)
         }
+        if options.rings == .askedFor { askForRings() }
         try invalidations.start()
         let code = ashlar_fuse_session_mount(shim)
         guard code == 0 else {
@@ -75,6 +76,15 @@ public final class MountSession: @unchecked Sendable {
             invalidations.stop()
             throw .mountFailed(mountpoint: options.mountpoint, code: code)
         }
+    }
+
+    private func askForRings() {
+        guard KernelRings.areOffered != true else { return }
+        let code = KernelRings.offer(true)
+        guard code != 0 else { return }
+        libraryLog.warning(
+            "io_uring cannot be had, requests come through the device",
+            metadata: ["parameter": "\(KernelRings.parameterPath)", "errno": "\(code)"])
     }
 
     /// Serves requests on this thread's behalf until the mount ends. Every request that was begun has
@@ -111,6 +121,9 @@ public final class MountSession: @unchecked Sendable {
     public var answeredRequestCount: UInt64 {
         KernelRequest.allCases.reduce(0) { $1.isAnswered ? $0 + count(of: $1) : $0 }
     }
+
+    /// Whether requests come by io_uring; false until the kernel's first question is answered.
+    public var usesRings: Bool { ashlar_fuse_session_uses_rings(shim) }
 
     /// Bytes of content returned to and taken from the kernel.
     public var transferredBytes: (read: UInt64, written: UInt64) { handler.transferred }

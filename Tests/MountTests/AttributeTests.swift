@@ -4,7 +4,7 @@ import Mount
 import XCTest
 
 /// Attributes plain and extended, owners, and set-id bits.
-final class AttributeTests: MountTestCase {
+class AttributeTests: MountTestCase {
     private static let nobody = 65_534
 
     /// Runs a shell command as a user without privileges.

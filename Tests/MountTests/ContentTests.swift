@@ -5,7 +5,7 @@ import Synchronization
 import XCTest
 
 /// Reading, writing, holes and copies.
-final class ContentTests: MountTestCase {
+class ContentTests: MountTestCase {
     func testRandomWritesReadsAndTruncations() throws {
         var random = SeededGenerator(name)
         var model: [UInt8] = []

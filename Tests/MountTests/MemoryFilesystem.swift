@@ -15,6 +15,8 @@ final class MemoryFilesystem: FilesystemOperations, @unchecked Sendable {
     private var nextInode: InodeNumber = 2
     let synchronizations = Atomic<UInt64>(0)
     let fullSynchronizations = Atomic<UInt64>(0)
+    /// Called by each fsync, which may wait in it.
+    let onSynchronize = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(isReadOnly: Bool = false) {
         self.isReadOnly = isReadOnly
@@ -165,6 +167,7 @@ final class MemoryFilesystem: FilesystemOperations, @unchecked Sendable {
 
     func synchronize(_ inode: InodeNumber, dataOnly: Bool) throws(FileError) {
         synchronizations.wrappingAdd(1, ordering: .relaxed)
+        onSynchronize.withLock { $0 }?()
     }
 
     func synchronizeAll() throws(FileError) {

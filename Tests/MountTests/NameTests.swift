@@ -4,7 +4,7 @@ import Mount
 import XCTest
 
 /// Names, directories, links.
-final class NameTests: MountTestCase {
+class NameTests: MountTestCase {
     func testNamesOfAllBytes() throws {
         var expected: Set<[UInt8]> = [Array(".".utf8), Array("..".utf8)]
         for byte in UInt8(1)...255 where byte != UInt8(ascii: "/") {

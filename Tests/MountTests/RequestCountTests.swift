@@ -4,7 +4,7 @@ import Mount
 import XCTest
 
 /// Round trips are the price of FUSE: what the usual work costs, with a bound on it.
-final class RequestCountTests: MountTestCase {
+class RequestCountTests: MountTestCase {
     private func describe(_ counts: [KernelRequest: Int]) -> String {
         counts.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }
             .joined(separator: ", ")

@@ -5,7 +5,7 @@ import Synchronization
 import XCTest
 
 /// How a mount begins and ends, and what it looks like from outside.
-final class SessionTests: MountTestCase {
+class SessionTests: MountTestCase {
     private func threadNames() throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").compactMap {
             try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8)

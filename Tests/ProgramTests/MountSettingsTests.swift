@@ -50,6 +50,9 @@ final class MountSettingsTests: DirectoryTestCase {
         XCTAssertEqual(made.volume, "other")
         XCTAssertEqual(made.threads, 4)
         XCTAssertFalse(made.hasAccessLists)
+        XCTAssertEqual(made.rings, .whereOffered)
+        XCTAssertEqual(try settings("noio_uring,io_uring").rings, .askedFor)
+        XCTAssertEqual(try settings("io_uring,noio_uring").rings, .never)
         XCTAssertEqual(made.allowsOthers, true)
         XCTAssertTrue(made.isRemount)
     }
@@ -76,12 +79,13 @@ final class MountSettingsTests: DirectoryTestCase {
     }
 
     func testMappingToTheMount() throws {
-        let options = try settings("ro,noacl,threads=3").mountOptions(
+        let options = try settings("ro,noacl,threads=3,noio_uring").mountOptions(
             source: "/s", mountpoint: "/m", isRoot: true)
         XCTAssertEqual([options.source, options.mountpoint], ["/s", "/m"])
         XCTAssertEqual(options.flags, .readOnly)
         XCTAssertFalse(options.accessControlLists)
         XCTAssertEqual([options.maxThreads, options.maxIdleThreads], [3, 3])
+        XCTAssertEqual(options.rings, .never)
         XCTAssertTrue(options.allowOther)
         func others(_ list: String, isRoot: Bool) throws -> Bool {
             try settings(list).mountOptions(source: "", mountpoint: "", isRoot: isRoot).allowOther

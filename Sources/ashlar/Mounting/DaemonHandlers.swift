@@ -79,6 +79,7 @@ struct DaemonHandlers {
             "volume": .text(mount.served?.volumeName ?? mount.request.settings.volume),
             "read_only": .flag(mount.request.settings.isReadOnly),
             "mounted_since": .text(ReportTime.text(mount.sinceSeconds, 0)),
+            "io_uring": .flag(mount.session?.usesRings ?? false),
             "requests": .integer(Int64(clamping: mount.session?.answeredRequestCount ?? 0)),
             "read_bytes": .integer(Int64(clamping: transferred.read)),
             "written_bytes": .integer(Int64(clamping: transferred.written)),

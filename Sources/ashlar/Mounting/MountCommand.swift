@@ -10,7 +10,7 @@ struct MountCommand: ParsableCommand {
         discussion: """
             Returns when the mount answers; a daemon serves it until it is unmounted (ashlar umount, \
             umount(8)) or ended by a signal. Options for -o: ro, allow_other, noatime, relatime, \
-            strictatime, nodiratime, nosuid, nodev, noexec, sync, dirsync, noacl, remount, \
+            strictatime, nodiratime, nosuid, nodev, noexec, sync, dirsync, noacl, io_uring, remount, \
             volume=NAME, snapshot=NAME, memory=SIZE, commit=SECONDS, reclaim=SECONDS, \
             optimize=SECONDS, threads=NUMBER.
             """)

@@ -22,6 +22,7 @@ struct MountSettings: Equatable {
     /// nil: others may use what root mounts, and nobody else what a user mounts.
     var allowsOthers: Bool?
     var hasAccessLists = true
+    var rings = KernelRings.Use.whereOffered
     /// nil: the engine's own default.
     var memoryBytes: UInt64?
     var commitSeconds: UInt32?
@@ -65,6 +66,10 @@ struct MountSettings: Equatable {
         options.flags = flags
         options.allowOther = allowsOthers ?? isRoot
         options.accessControlLists = hasAccessLists
+        options.rings = rings
+        // By rings they are parted among the processors, and some may wait for a commit.
+        options.maxThreads = max(
+            options.maxThreads, UInt32(clamping: 4 * Machine.processorCount))
         // More idle threads make no call faster: the kernel wakes the one that has slept longest, of
         // which nothing is left in a cache. (On two processors 10 took half as much system time again as
         // 1, for copies of 23,000 files.)
@@ -139,6 +144,8 @@ struct MountSettings: Equatable {
         case "noallow_other": allowsOthers = false
         case "acl": hasAccessLists = true
         case "noacl": hasAccessLists = false
+        case "io_uring": rings = .askedFor
+        case "noio_uring": rings = .never
         default:
             guard let equals = option.firstIndex(of: "=") else { return false }
             return try take(
