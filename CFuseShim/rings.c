@@ -15,7 +15,12 @@
 //
 // Order of events: the rings are made before INIT is answered, for the answer promises them, and the
 // kernel holds all requests back until each queue has an entry; the threads register once it has been
-// written, and end with the connection or when they are stopped.
+// written, and end with the connection or when they are stopped. The first requests are not served
+// before all have registered: the kernel gives a request that found its queue's entries taken to one
+// that becomes free, never to one that is registered meanwhile, so it would wait for a handler.
+//
+// Where the kernel refuses a registration (the parameter was switched off between its offer and our
+// answer), it goes on by the device, and so do we.
 #include "internal.h"
 
 #include <errno.h>
@@ -90,10 +95,12 @@ struct ashlar_fuse_rings {
     struct ring_thread *threads;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    /// Under the lock: threads that have made their ring, and those that could not.
-    unsigned ready;
+    /// Under the lock: threads that have made their ring, and registered it; and those that could not.
+    unsigned made;
+    unsigned registered;
     unsigned failed;
     bool is_open;
+    _Atomic bool is_settled;
     _Atomic bool is_stopping;
     _Atomic unsigned running;
 };
@@ -152,11 +159,10 @@ static void prepare(struct ring_thread *ring, uint32_t command, uint64_t commit_
 /// 0 with a request in the entry's buffers, or the reason why there will be none.
 static int wait_for_request(struct ring_thread *ring, const struct ashlar_fuse_rings *rings) {
     struct io_uring_cqe *completion;
-    int result = io_uring_submit_and_wait(&ring->ring, 1);
-    while (result < 0 || io_uring_peek_cqe(&ring->ring, &completion) != 0) {
+    while (io_uring_peek_cqe(&ring->ring, &completion) != 0) {
         if (atomic_load(&rings->is_stopping)) return ECANCELED;
+        int result = io_uring_submit_and_wait(&ring->ring, 1);
         if (result < 0 && result != -EINTR && result != -EAGAIN) return -result;
-        result = io_uring_submit_and_wait(&ring->ring, 1);
     }
     int error = -completion->res;
     io_uring_cqe_seen(&ring->ring, completion);
@@ -203,12 +209,59 @@ static bool make_ring(struct ring_thread *ring) {
 /// Tells whether the ring is made, and waits until INIT is answered, so that it may be registered.
 static bool wait_until_open(struct ashlar_fuse_rings *rings, bool is_made) {
     pthread_mutex_lock(&rings->lock);
-    *(is_made ? &rings->ready : &rings->failed) += 1;
+    *(is_made ? &rings->made : &rings->failed) += 1;
     pthread_cond_broadcast(&rings->changed);
     while (!rings->is_open && !atomic_load(&rings->is_stopping))
         pthread_cond_wait(&rings->changed, &rings->lock);
     pthread_mutex_unlock(&rings->lock);
     return !atomic_load(&rings->is_stopping);
+}
+
+/// Registers the ring; the error that the kernel had at once, 0 where it took it.
+static int register_ring(struct ring_thread *ring) {
+    struct io_uring_cqe *completion;
+    prepare(ring, COMMAND_REGISTER, 0);
+    int result = io_uring_submit(&ring->ring);
+    if (result < 0) return -result;
+    // What succeeds is a request already, and is left where it is.
+    if (io_uring_peek_cqe(&ring->ring, &completion) != 0 || completion->res >= 0) return 0;
+    return -completion->res;
+}
+
+static void note_registration(struct ring_thread *ring, struct ashlar_fuse_rings *rings, int error) {
+    pthread_mutex_lock(&rings->lock);
+    *(error ? &rings->failed : &rings->registered) += 1;
+    if (rings->registered + rings->failed == rings->count) {
+        atomic_store_explicit(
+            &ring->session->uses_rings, rings->failed == 0, memory_order_relaxed);
+        atomic_store(&rings->is_settled, true);
+        pthread_cond_broadcast(&rings->changed);
+    }
+    pthread_mutex_unlock(&rings->lock);
+}
+
+/// Waits until each thread has registered, or could not, or nobody needs to any more.
+static void wait_until_settled(struct ashlar_fuse_rings *rings) {
+    if (atomic_load(&rings->is_settled)) return;
+    pthread_mutex_lock(&rings->lock);
+    while (!atomic_load(&rings->is_settled) && !atomic_load(&rings->is_stopping))
+        pthread_cond_wait(&rings->changed, &rings->lock);
+    pthread_mutex_unlock(&rings->lock);
+}
+
+/// Serves until there are no more requests, and says why.
+static int serve_requests(struct ring_thread *ring, struct ashlar_fuse_rings *rings) {
+    int error;
+    while ((error = wait_for_request(ring, rings)) == 0) {
+        wait_until_settled(rings);
+        serve_request(ring);
+        prepare(ring, COMMAND_COMMIT_AND_FETCH, ring->header->state.commit_id);
+    }
+    return error;
+}
+
+static bool is_ordinary_end(int error) {
+    return error == ENOTCONN || error == ECANCELED || error == ECONNABORTED;
 }
 
 static void *ring_main(void *argument) {
@@ -217,22 +270,22 @@ static void *ring_main(void *argument) {
     ashlar_fuse_mark_worker();
     bind_to_processor(ring->processor);
     bool is_made = make_ring(ring);
-    int error = ECANCELED;
     if (wait_until_open(rings, is_made)) {
-        prepare(ring, COMMAND_REGISTER, 0);
-        while ((error = wait_for_request(ring, rings)) == 0) {
-            serve_request(ring);
-            prepare(ring, COMMAND_COMMIT_AND_FETCH, ring->header->state.commit_id);
+        int error = register_ring(ring);
+        note_registration(ring, rings, error);
+        if (error) {
+            fuse_log(FUSE_LOG_WARNING, "ring of processor %u is refused: %s\n", ring->processor,
+                     strerror(error));
+        } else if (!is_ordinary_end(error = serve_requests(ring, rings))) {
+            // Requests of its processor might wait for ever.
+            fuse_log(FUSE_LOG_ERR, "ring of processor %u has ended: %s\n", ring->processor,
+                     strerror(error));
+            ashlar_fuse_session_request_exit(ring->session);
         }
     }
     // The kernel lets go of the connection's file with the ring.
     if (is_made) io_uring_queue_exit(&ring->ring);
     atomic_fetch_sub(&rings->running, 1);
-    if (error != ENOTCONN && error != ECANCELED && error != ECONNABORTED) {
-        // Its processor's requests would wait for ever.
-        fuse_log(FUSE_LOG_ERR, "ring of processor %u: %s\n", ring->processor, strerror(error));
-        ashlar_fuse_session_request_exit(ring->session);
-    }
     return NULL;
 }
 
@@ -304,7 +357,7 @@ static bool start_threads(struct ashlar_fuse_rings *rings) {
         }
     }
     pthread_mutex_lock(&rings->lock);
-    while (rings->ready + rings->failed < rings->count)
+    while (rings->made + rings->failed < rings->count)
         pthread_cond_wait(&rings->changed, &rings->lock);
     bool all_made = rings->failed == 0;
     pthread_mutex_unlock(&rings->lock);
@@ -333,7 +386,6 @@ void ashlar_fuse_rings_open(AshlarFuseSession *session) {
     struct ashlar_fuse_rings *rings = session->rings;
     pthread_mutex_lock(&rings->lock);
     rings->is_open = true;
-    atomic_store_explicit(&session->uses_rings, true, memory_order_relaxed);
     pthread_cond_broadcast(&rings->changed);
     pthread_mutex_unlock(&rings->lock);
 }

@@ -14,7 +14,8 @@ final class MountedVolume: @unchecked Sendable {
 
     init(
         _ filesystem: MemoryFilesystem = MemoryFilesystem(),
-        _ adjust: (inout MountOptions) -> Void = { _ in }
+        _ adjust: (inout MountOptions) -> Void = { _ in },
+        beforeServing: () -> Void = {}
     ) throws {
         guard FileManager.default.fileExists(atPath: "/dev/fuse") else {
             throw XCTSkip("no /dev/fuse on this machine: the mount is not tested")
@@ -35,6 +36,7 @@ final class MountedVolume: @unchecked Sendable {
             }
             throw error
         }
+        beforeServing()
         Thread { [self] in
             end = session.run()
             ended.signal()

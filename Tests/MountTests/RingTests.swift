@@ -45,6 +45,7 @@ final class RingTests: MountTestCase {
     }
 
     func testWhoAsksForRingsSwitchesThemOn() throws {
+        _ = try System.names(volume.path)
         XCTAssertEqual(KernelRings.offer(false), 0)
         defer { _ = KernelRings.offer(true) }
         let unasked = try MountedVolume()
@@ -56,6 +57,18 @@ final class RingTests: MountTestCase {
         _ = try System.names(asked.path)
         XCTAssertTrue(asked.session.usesRings)
         XCTAssertEqual(KernelRings.areOffered, true)
+    }
+
+    /// The kernel has offered them with INIT, and refuses to register them afterwards.
+    func testRingsThatAreSwitchedOffMeanwhileLeaveTheDevice() throws {
+        let late = try MountedVolume(beforeServing: { _ = KernelRings.offer(false) })
+        defer {
+            _ = KernelRings.offer(true)
+            late.finish()
+        }
+        try System.writeFile(late.file("a"), [1])
+        XCTAssertEqual(try System.readFile(late.file("a")), [1])
+        XCTAssertFalse(late.session.usesRings)
     }
 
     func testWithoutDescriptorsForRingsTheDeviceIsUsed() throws {
