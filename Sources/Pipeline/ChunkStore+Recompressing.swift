@@ -186,7 +186,7 @@ private struct DenseLayer: ~Copyable {
         let closed = ConditionMutex<[Int: Result<SealedSuperChunk, SuperChunkError>]>([:])
         for (number, builder) in gathered.enumerated() {
             workers.submit { [codec] in
-                PlatformThread.lowerPriorityOfCurrent()
+                PlatformThread.lowerPriorityOfCurrent(by: 10)
                 let result = Result { () throws(SuperChunkError) in
                     try builder.close(using: codec)
                 }

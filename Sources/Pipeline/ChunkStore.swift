@@ -102,7 +102,8 @@ public final class ChunkStore: NodeStore, Sendable {
         let count = max(1, options.workerCount)
         do throws(Errno) {
             workers = try WorkerPool(
-                name: "ashlar-lay", threadCount: count, queueCapacity: count + 1)
+                name: "ashlar-lay", threadCount: count, queueCapacity: count + 1,
+                niceness: Self.workerNiceness)
             readAhead = try WorkerPool(
                 name: "ashlar-ahead", threadCount: count,
                 queueCapacity: ChunkStore.readAheadJobsMax)
@@ -131,6 +132,12 @@ public final class ChunkStore: NodeStore, Sendable {
                 state: parts.state, volumes: parts.volumes, snapshots: parts.snapshots))
         gate = SpaceGate(backend: backend)
     }
+
+    /// Of the threads that make chunks of what was written. Whoever writes, and who answers him, goes
+    /// first: the workers have the other processors, and catch up where he waits for room. (Two
+    /// processors, requests by rings: 15 % less time for a tree of 400 MB than without; 10 and 19 win
+    /// no more, and leave them less on a machine that is busy otherwise.)
+    public static let workerNiceness: Int32 = 5
 
     /// Reading ahead is a hint: what does not fit into the queue is dropped.
     static let readAheadJobsMax = 64

@@ -87,10 +87,13 @@ public final class PlatformThread: @unchecked Sendable {
         return thread
     }
 
-    /// Others of the machine come before the calling thread from now on (nice 10). Never fails.
-    public static func lowerPriorityOfCurrent() {
-        // On Linux 0 is the calling thread, and of no other.
-        _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 10)
+    /// Others come before the calling thread from now on. Never fails.
+    ///
+    /// - Parameter niceness: added to the thread's own; the sum ends at 19.
+    public static func lowerPriorityOfCurrent(by niceness: Int32) {
+        // On Linux 0 is the calling thread, and no other.
+        let who = Int32(PRIO_PROCESS.rawValue)
+        _ = setpriority(who, 0, getpriority(who, 0) + niceness)
     }
 
     private static func blockableSignals() -> sigset_t {

@@ -15,16 +15,23 @@ public final class WorkerPool: Sendable {
 
     /// Starts `threadCount` threads named `name-0`, `name-1`, …
     ///
+    /// - Parameter niceness: how far others come before these threads, 0 to 19.
     /// - Throws: what thread creation reported; threads begun by then end again.
-    public init(name: String, threadCount: Int, queueCapacity: Int) throws(Errno) {
-        precondition(threadCount >= 1 && queueCapacity >= 1)
+    public init(
+        name: String, threadCount: Int, queueCapacity: Int, niceness: Int32 = 0
+    ) throws(Errno) {
+        precondition(threadCount >= 1 && queueCapacity >= 1 && (0...19).contains(niceness))
         self.name = name
         let queue = WorkerQueue(capacity: queueCapacity)
         self.queue = queue
         var threads: [PlatformThread] = []
         do {
             for index in 0..<threadCount {
-                threads.append(try PlatformThread(name: "\(name)-\(index)") { queue.work() })
+                threads.append(
+                    try PlatformThread(name: "\(name)-\(index)") {
+                        if niceness > 0 { PlatformThread.lowerPriorityOfCurrent(by: niceness) }
+                        queue.work()
+                    })
             }
         } catch {
             queue.close()

@@ -1,5 +1,6 @@
 // How much is buffered, and who turns it into chunks.
 import FileModel
+import Pipeline
 import Platform
 
 /// Bounds the bytes that the files of a store have buffered, by folding files on workers: those that
@@ -54,7 +55,8 @@ final class DrainQueue: Sendable {
         lowWaterBytes = min(16 << 20, limitBytes / 4)
         jobsMax = workerCount
         pool = try WorkerPool(
-            name: "fold", threadCount: workerCount, queueCapacity: 4 * workerCount)
+            name: "fold", threadCount: workerCount, queueCapacity: 4 * workerCount,
+            niceness: ChunkStore.workerNiceness)
     }
 
     /// Bytes that are buffered now.

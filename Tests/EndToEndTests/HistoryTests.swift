@@ -141,6 +141,7 @@ final class HistoryTests: EndToEndTestCase {
             names.append("s\(round)")
         }
         try place.unmount()
+        var hasFilesBelow = false
         for words in [["--type", "f"], ["/d1", "--pattern", "[0-4]"]] {
             var expected: [String: Set<String>] = [:]
             for name in names {
@@ -164,8 +165,12 @@ final class HistoryTests: EndToEndTestCase {
                 }
             }
             XCTAssertEqual(found, expected, "\(words)")
+            hasFilesBelow = hasFilesBelow || expected.keys.contains { $0.hasPrefix("/d0/") }
         }
-        let text = try lines(["query", place.store, "--all-snapshots", "/d0", "--type", "f"])
+        let below = try ashlar(["query", place.store, "--all-snapshots", "/d0", "--type", "f"])
+        // As grep(1): 1 where nothing is found.
+        XCTAssertEqual(below.code, hasFilesBelow ? 0 : 1, below.errors)
+        let text = below.text.split(separator: "\n")
         XCTAssertTrue(text.allSatisfy { $0.hasPrefix("s") && $0.contains(":/d0/") }, "\(text)")
     }
 

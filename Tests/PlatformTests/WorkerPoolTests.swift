@@ -22,6 +22,17 @@ final class WorkerPoolTests: XCTestCase {
         XCTAssertEqual(order.withLock { $0 }, Array(0..<100))
     }
 
+    func testWorkersGiveWayAndTheirMakerDoesNot() throws {
+        let which = Int32(PRIO_PROCESS.rawValue)
+        let own = getpriority(which, 0)
+        let pool = try WorkerPool(name: "nice", threadCount: 2, queueCapacity: 1, niceness: 3)
+        let seen = ConditionMutex<Int32>(-100)
+        pool.submit { seen.withLock { $0 = getpriority(Int32(PRIO_PROCESS.rawValue), 0) } }
+        pool.shutdown()
+        XCTAssertEqual(seen.withLock { $0 }, min(own + 3, 19))
+        XCTAssertEqual(getpriority(which, 0), own)
+    }
+
     func testTheQueueIsBounded() throws {
         let pool = try WorkerPool(name: "bound", threadCount: 1, queueCapacity: 2)
         let gate = ConditionMutex((started: false, open: false))
