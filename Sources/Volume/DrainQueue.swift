@@ -25,6 +25,8 @@ final class DrainQueue: Sendable {
         var running = 0
         /// Commits that fold what they hold.
         var captures = 0
+        /// Their jobs that no worker has begun.
+        var captureJobs = 0
         /// The last fold's failure; nil after a success.
         var failure: FileError?
 
@@ -119,7 +121,8 @@ final class DrainQueue: Sendable {
     func pump() {
         while true {
             let next = state.withLock { state -> Waiting? in
-                guard state.bufferedBytes > lowWaterBytes, state.running < jobsMax,
+                guard state.captureJobs == 0, state.bufferedBytes > lowWaterBytes,
+                    state.running < jobsMax,
                     let next = state.next()
                 else { return nil }
                 state.running += 1
@@ -154,11 +157,15 @@ final class DrainQueue: Sendable {
         if !isAccepted { _ = ended(nil, goesOn: false) }
     }
 
-    /// Bookkeeping behind a file; the next one for the same worker.
+    /// Bookkeeping behind a file; the next one for the same worker, unless a commit waits for one.
     private func ended(_ failure: FileError?, goesOn: Bool) -> Waiting? {
         let next = state.withLock { state -> Waiting? in
             state.failure = failure
-            if goesOn, state.bufferedBytes > lowWaterBytes, let next = state.next() { return next }
+            if goesOn, state.captureJobs == 0, state.bufferedBytes > lowWaterBytes,
+                let next = state.next()
+            {
+                return next
+            }
             state.running -= 1
             return nil
         }
@@ -166,26 +173,31 @@ final class DrainQueue: Sendable {
         return next
     }
 
-    /// Runs `bodies`, which fold what a commit holds, on the workers and waits for all. Not from a
-    /// worker.
+    /// Runs `bodies`, which fold what a commit holds, on the workers and waits for all. They come
+    /// before the files that wait: writers may keep those too many for ever. Not from a worker.
     func runAll(_ bodies: [@Sendable () -> Void]) {
         state.withLock { $0.captures += 1 }
         defer {
             state.withLock { $0.captures -= 1 }
             state.broadcast()
+            // Workers have let the files that wait lie.
+            pump()
         }
         guard bodies.count > 1 else {
             for body in bodies { body() }
             return
         }
         let left = ConditionMutex(bodies.count)
+        state.withLock { $0.captureJobs += bodies.count }
         for body in bodies {
-            let isAccepted = pool.submit {
+            let isAccepted = pool.submit { [self] in
+                state.withLock { $0.captureJobs -= 1 }
                 body()
                 left.withLock { $0 -= 1 }
                 left.broadcast()
             }
             if !isAccepted {
+                state.withLock { $0.captureJobs -= 1 }
                 body()
                 left.withLock { $0 -= 1 }
             }

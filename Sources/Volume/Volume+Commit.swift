@@ -51,7 +51,7 @@ extension Volume {
     /// crash is never used.
     static let inodesReservedAhead: UInt64 = 1 << 16
     /// Files captured by one job.
-    private static let captureBatchFiles = 64
+    static let captureBatchFiles = 64
 
     /// Ends the generation. Everything changed from now on belongs to the next commit.
     func cut() -> Cut {

@@ -29,18 +29,22 @@ extension Volume {
             node.image.linkCount == 0 && space.nodes[node.inode] !== node
         }
         if isEnded { return drains.account(content.discard()) }
-        let isLong = content.state.withLock { state in
+        let bufferedBytes = content.state.withLock { state in
             state.isQueued = false
-            return state.active.byteCount > DrainQueue.fileBytesMax / 2
+            return state.active.byteCount
         }
+        let isLong = bufferedBytes > DrainQueue.fileBytesMax / 2
         try fold(node, content, mode: isLong ? .upToDecidedCut : .complete)
         // The end of a stream, of which the writer may not say more for long.
-        let isLeft = content.state.withLock { state in
-            guard !state.isQueued, !state.active.isEmpty else { return false }
-            state.isQueued = true
-            return true
+        let hasShrunk = content.state.withLock { state -> Bool? in
+            guard !state.isQueued, !state.active.isEmpty else { return nil }
+            state.isQueued = state.active.byteCount < bufferedBytes
+            return state.isQueued
         }
-        if isLeft { drains.enqueue(node, content, of: self) }
+        guard let hasShrunk else { return }
+        if hasShrunk { return drains.enqueue(node, content, of: self) }
+        // Nothing more is decided: an end of two blocks counts as much as a long stream.
+        try fold(node, content, mode: .complete)
     }
 
     /// Folds all that is buffered, so that `stored` is the whole content as of some instant during
