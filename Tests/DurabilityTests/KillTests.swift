@@ -18,6 +18,7 @@ final class KillTests: EndToEndTestCase {
 
     private func begin() throws {
         random = SeededGenerator()
+        keepOfferOfRings()
         // Small packs, so that many are filled, sealed, condemned and deleted.
         place = try makePlace("a", ["--pack-size", "1M", "--super-chunk-size", "256K"])
         workload = CrashWorkload(place.mountpoint, SeededGenerator(seed: random.next()))
@@ -50,7 +51,9 @@ final class KillTests: EndToEndTestCase {
 
     /// Mounts, compares, and begins a round.
     private func mountAndStart(_ context: String = #function) throws {
-        try place.mount("commit=1")
+        // Requests come through the device, or by rings, where this kernel has them.
+        let way = random.below(2) == 0 ? "noio_uring" : "io_uring"
+        try place.mount("commit=1,\(way)")
         try assertNoComplaint(context)
         try workload.start()
     }

@@ -43,6 +43,15 @@ open class EndToEndTestCase: XCTestCase {
             deadline: .now() + Self.secondsMax, execute: watchdog)
     }
 
+    /// Mounts with `io_uring` set a parameter of the kernel: it is put back after the test.
+    public func keepOfferOfRings() {
+        let parameter = "/sys/module/fuse/parameters/enable_uring"
+        guard let before = try? String(contentsOfFile: parameter, encoding: .utf8) else { return }
+        addTeardownBlock {
+            try? Data(before.prefix(1).utf8).write(to: URL(fileURLWithPath: parameter))
+        }
+    }
+
     open override func tearDown() {
         guard !folder.isEmpty else { return }
         watchdog?.cancel()
