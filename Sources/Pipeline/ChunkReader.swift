@@ -11,6 +11,7 @@ import SuperChunks
 final class ChunkReader: Sendable {
     let shelf: PackShelf
     let frames: FrameCache<StoreError>
+    let recent = RecentFrames()
     private let codec: PooledFrameCodec
     private let buffers: BufferPool
     private let onEvent: (@Sendable (StoreEvent) -> Void)?
@@ -50,6 +51,7 @@ final class ChunkReader: Sendable {
             }
             // An index that points to another chunk is a hint that was wrong.
             guard let entry = frame.find(name), entry.domain == domain else { continue }
+            recent.note(frame, isMetadata: domain.isMetadata)
             return try frame.withBytes(of: entry, body)
         }
         throw isDamaged ? .damagedChunk(name) : .missingChunk(name)

@@ -41,6 +41,9 @@ extension ChunkStore {
         of name: ChunkName, domain: ChunkDomain,
         _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
+        if let (frame, entry) = reader.recent.find(name, domain) {
+            return try frame.withBytes(of: entry, body)
+        }
         var places: [ChunkPlace]
         switch source(of: name) {
         case .open(let builder):

@@ -57,7 +57,9 @@ extension ChunkStore {
     /// Keeps decoded frames up to a part of what the options allow, in percent.
     public func limitFrames(toPercent percent: Int) {
         let limit = options.frameCacheBytes / 100 * max(0, min(100, percent))
-        if reader.frames.limitBytes != limit { reader.frames.limitBytes = limit }
+        guard reader.frames.limitBytes != limit else { return }
+        reader.frames.limitBytes = limit
+        reader.recent.removeAll()
     }
 
     /// The medium's sizes, as the backend tells them; the reserve is not taken off.

@@ -69,6 +69,32 @@ final class BasicTests: XCTestCase {
         XCTAssertThrowsError(try store.put([1, 2, 3]))
     }
 
+    /// Chunks that were put one after the other lie together: where one was found the next ones are
+    /// looked for first, and the cache (which the index leads to) is asked once for each frame.
+    func testNeighboursAreReadWithoutTheIndex() throws {
+        var random = seeded()
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        var store = try ChunkStore.open(backend, index: index, options: options())
+        let chunks = (0..<400).map { _ in random.bytes(1_000) }
+        let names = try chunks.map { try store.put($0) }
+        _ = try store.commit(store.draft { _ in })
+        try store.close()
+        store = try ChunkStore.open(backend, index: index, options: options())
+        defer { try? store.close() }
+        let before = try store.statistics()
+        for (name, bytes) in zip(names, chunks) {
+            XCTAssertEqual(try store.bytes(of: name, domain: .data), bytes)
+        }
+        let after = try store.statistics()
+        let asked = after.frameHits + after.frameMisses - before.frameHits - before.frameMisses
+        XCTAssertGreaterThan(asked, 0)
+        XCTAssertLessThanOrEqual(asked, 20, "of 400 chunks in a few frames")
+        // A name of another domain is not found in a frame that has it.
+        XCTAssertThrowsError(try store.bytes(of: names[399], domain: .recipe))
+    }
+
     func testTheSameChunkFromEightThreadsIsStoredOnce() throws {
         var random = seeded()
         let backend = MemoryBackend()
