@@ -160,8 +160,10 @@ static void prepare(struct ring_thread *ring, uint32_t command, uint64_t commit_
 static int wait_for_request(struct ring_thread *ring, const struct ashlar_fuse_rings *rings) {
     struct io_uring_cqe *completion;
     while (io_uring_peek_cqe(&ring->ring, &completion) != 0) {
-        if (atomic_load(&rings->is_stopping)) return ECANCELED;
-        int result = io_uring_submit_and_wait(&ring->ring, 1);
+        // Also what is to end has a reply to hand over.
+        bool is_stopping = atomic_load(&rings->is_stopping);
+        int result = io_uring_submit_and_wait(&ring->ring, is_stopping ? 0 : 1);
+        if (is_stopping) return ECANCELED;
         if (result < 0 && result != -EINTR && result != -EAGAIN) return -result;
     }
     int error = -completion->res;

@@ -145,6 +145,9 @@ final class RingSessionTests: SessionTests {
         try super.testUnmountLeavesAnotherMountOnTop()
     }
     override func testSignalEndsTheLoop() throws { try super.testSignalEndsTheLoop() }
+    override func testWhatIsServedIsAnsweredWhenTheLoopEnds() throws {
+        try super.testWhatIsServedIsAnsweredWhenTheLoopEnds()
+    }
     override func testReadOnlyMountAndRemount() throws { try super.testReadOnlyMountAndRemount() }
     override func testDirsyncMakesNamesDurable() throws { try super.testDirsyncMakesNamesDurable() }
     override func testWritebackCacheKeepsContent() throws {

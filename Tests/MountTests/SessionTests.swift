@@ -127,6 +127,39 @@ class SessionTests: MountTestCase {
         signalled.finish()
     }
 
+    /// A second signal waits for nothing but what is being served: that is answered.
+    func testWhatIsServedIsAnsweredWhenTheLoopEnds() throws {
+        let signalled = try MountedVolume { $0.handlesSignals = true }
+        let path = signalled.file("a")
+        try System.writeFile(path, [1])
+        let gate = DispatchSemaphore(value: 0)
+        let waiting = DispatchSemaphore(value: 0)
+        signalled.filesystem.onSynchronize.withLock {
+            $0 = {
+                waiting.signal()
+                gate.wait()
+            }
+        }
+        let answer = Mutex<Int32?>(nil)
+        let isAnswered = DispatchSemaphore(value: 0)
+        Thread {
+            let file = open(path, O_RDWR | O_CLOEXEC)
+            let result = fsync(file) == 0 ? 0 : errno
+            close(file)
+            answer.withLock { $0 = result }
+            isAnswered.signal()
+        }.start()
+        XCTAssertEqual(waiting.wait(timeout: .now() + 30), .success)
+        kill(getpid(), SIGTERM)
+        usleep(50_000)
+        kill(getpid(), SIGTERM)
+        usleep(100_000)
+        gate.signal()
+        XCTAssertEqual(isAnswered.wait(timeout: .now() + 30), .success)
+        XCTAssertEqual(answer.withLock { $0 }, 0)
+        XCTAssertEqual(signalled.finish(), .signalled(SIGTERM))
+    }
+
     func testReadOnlyMountAndRemount() throws {
         let readOnly = try MountedVolume(MemoryFilesystem(isReadOnly: true))
         defer { readOnly.finish() }
