@@ -109,7 +109,7 @@ let package = Package(
             "Checking",
             [
                 "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing", "Metadata",
-                "Packs", "Platform", "SuperChunks", "Trees",
+                "NamespaceIndex", "Packs", "Platform", "SuperChunks", "Trees",
             ]),
         layer("Retention", ["DiskFormat"]),
         // L6: faces
@@ -195,7 +195,7 @@ let package = Package(
             "CheckingTests",
             [
                 "Checking", "Backends", "ChunkIndex", "Compression", "DiskFormat", "Hashing",
-                "Metadata", "Packs", "Platform", "SuperChunks", "Trees",
+                "Metadata", "NamespaceIndex", "Packs", "Platform", "SuperChunks", "Trees",
             ]),
         suite(
             "GoldenTests",

@@ -11,6 +11,8 @@ final class IndexCheck {
     let check: Checker
     private let index: IndexToCheck
     let snapshots: [SnapshotImage]
+    /// Of the newest state, by volume: those that say anything.
+    let rules: [UniqueID: VolumeRules]
     /// As `SnapshotCheck.owners`.
     let keptOwners: [Int: UInt32]
     private var packs: [UInt32: PackID] = [:]
@@ -18,12 +20,12 @@ final class IndexCheck {
     private var done: UInt64 = 0
 
     init(
-        _ check: Checker, _ index: IndexToCheck, _ snapshots: [SnapshotImage],
-        keptOwners: [Int: UInt32]
+        _ check: Checker, _ index: IndexToCheck, _ state: State, keptOwners: [Int: UInt32]
     ) {
         self.check = check
         self.index = index
-        self.snapshots = snapshots
+        snapshots = state.snapshots
+        rules = state.rules
         self.keptOwners = keptOwners
     }
 
@@ -35,6 +37,7 @@ final class IndexCheck {
         }
         readPacks()
         try countDeadRecipes()
+        checkRules()
         try checkKept()
         try compare()
         if !isDamaged { findMissing() }

@@ -43,7 +43,7 @@ public enum StoreCheck {
             var snapshots = SnapshotCheck(check, state)
             try snapshots.run()
             if let index {
-                try IndexCheck(check, index, state.snapshots, keptOwners: snapshots.owners).run()
+                try IndexCheck(check, index, state, keptOwners: snapshots.owners).run()
             }
         }
         return check.report()

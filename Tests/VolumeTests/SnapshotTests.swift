@@ -180,6 +180,7 @@ final class SnapshotTests: XCTestCase {
         try open.volume.removeFile(name("gone"), in: 1)
         open.volume.forget(file.inode, count: 1)
         _ = try settle(open)
+        _ = try open.live.changeRules(of: "main") { $0.retention = "last=3" }
         try open.live.close()
         XCTAssertEqual(try complaints(backend, index), [])
         func kinds(
@@ -208,6 +209,19 @@ final class SnapshotTests: XCTestCase {
         XCTAssertEqual(
             try kinds { $1.put(NamespaceKey.snapshot(other.id), other.encoded()) },
             ["indexExtra"])
+        // The volume's rules.
+        let (number, record) = try XCTUnwrap(
+            try index.crash(keepingBatches: .max).current?.volumes().first)
+        func rules(_ retention: String) throws -> Set<String> {
+            try kinds { _, batch in
+                var record = record
+                record.rules.retention = retention
+                batch.put(NamespaceKey.volume(number), record.encoded())
+            }
+        }
+        XCTAssertEqual(try rules("last=3"), [])
+        XCTAssertEqual(try rules("last=1"), ["indexMissing"])
+        XCTAssertEqual(try rules(""), ["indexMissing"])
         // A chunk that only the snapshot has.
         let found = try kinds { store, batch in
             try store.scan(prefix: [IndexKey.chunkPrefix]) { key, value in
