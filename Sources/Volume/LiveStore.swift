@@ -193,7 +193,7 @@ public final class LiveStore: Sendable {
             return nil
         }
         let leftOut = try commitVolumes(foldsAll: false)
-        guard withCheckpoint || isCheckpointDue else { return leftOut }
+        guard withCheckpoint || isCheckpointDue else { return leftOut.first }
         // It tries again what was left out.
         return try checkpointVolumes()
     }
@@ -204,9 +204,9 @@ public final class LiveStore: Sendable {
         if open.withLock({ $0 }).contains(where: \.hasUnsaved) { throw .io }
     }
 
-    /// - Returns: why some file's content is not in it, as of when this began; nil: all are. It stays
-    ///   in memory, dirty, and the next commit tries again.
-    private func commitVolumes(foldsAll: Bool) throws(FileError) -> FileError? {
+    /// - Returns: whose content is not in it, as of when this began. It stays in memory, dirty, and the
+    ///   next commit tries again.
+    private func commitVolumes(foldsAll: Bool) throws(FileError) -> LeftOut {
         guard !store.isReadOnly else { throw .readOnly }
         let volumes = open.withLock { $0 }
         var sections: [(volume: Volume, cut: Cut, section: VolumeSection)] = []
@@ -220,7 +220,7 @@ public final class LiveStore: Sendable {
             CrashPoint.volumesCut.pass()
             sections.append((volume, cut, volume.section(of: cut, foldsAll: foldsAll)))
         }
-        guard !sections.isEmpty else { return nil }
+        guard !sections.isEmpty else { return LeftOut() }
         CrashPoint.contentsCaptured.pass()
         if let failure = sections.lazy.compactMap(\.section.failure).first {
             for (volume, cut, section) in sections { volume.reinstate(cut, section) }
@@ -236,7 +236,10 @@ public final class LiveStore: Sendable {
         }
         for (volume, cut, section) in sections { volume.settle(cut, section) }
         drains.trim()
-        return sections.lazy.compactMap(\.section.leftOut).first
+        return LeftOut(
+            reasons: sections.compactMap { volume, _, section in
+                section.leftOut.map { (volume.volumeID, $0) }
+            })
     }
 
     // MARK: checkpoints
@@ -252,10 +255,10 @@ public final class LiveStore: Sendable {
     ///
     /// - Parameter amend: may add to the draft, which is no checkpoint where nothing has changed since
     ///   the last one and it is not forced; is told what is left out.
-    /// - Returns: why some file's content is not in it, as `commitVolumes` does.
+    /// - Returns: why some file's content is not in it; nil: all are.
     func checkpointVolumes(
         _ change: VolumeListChange? = nil, isForced: Bool = false,
-        amend: (inout CommitDraft, _ leftOut: FileError?) throws(FileError) -> Void = { _, _ in }
+        amend: (inout CommitDraft, LeftOut) throws(FileError) -> Void = { _, _ in }
     ) throws(FileError) -> FileError? {
         let volumes = open.withLock { $0 }
         for volume in volumes { try volume.touchPieced() }
@@ -279,7 +282,7 @@ public final class LiveStore: Sendable {
         draft.isCheckpoint =
             isForced || !draft.volumes.isEmpty || store.commitsSinceCheckpoint > 0
         try amend(&draft, leftOut)
-        guard draft.isCheckpoint || !draft.snapshots.isEmpty else { return leftOut }
+        guard draft.isCheckpoint || !draft.snapshots.isEmpty else { return leftOut.first }
         CrashPoint.treesWritten.pass()
         draft.nodeCounts = counts.filter { $0.value != 0 }.sorted { $0.key < $1.key }
             .map { CountChange(name: $0.key, change: $0.value) }
@@ -290,7 +293,7 @@ public final class LiveStore: Sendable {
         }
         for (volume, checkpoint) in taken { volume.settle(checkpoint) }
         if let change { try settle(change) }
-        return leftOut
+        return leftOut.first
     }
 
     // MARK: the clock
@@ -367,10 +370,10 @@ public final class LiveStore: Sendable {
     /// The commit at the end: what it leaves out is lost. Space that somebody else took for a moment is
     /// therefore waited for.
     private func commitLast() throws(FileError) -> FileError? {
-        var leftOut = try commitVolumes(foldsAll: false)
+        var leftOut = try commitVolumes(foldsAll: false).first
         for _ in 0..<LiveStore.triesAtEndMax where leftOut == .noSpace {
             sleepNanoseconds(LiveStore.waitAtEndNanoseconds)
-            leftOut = try commitVolumes(foldsAll: false)
+            leftOut = try commitVolumes(foldsAll: false).first
         }
         return leftOut
     }

@@ -213,6 +213,39 @@ final class SpaceTests: XCTestCase {
         try again.live.close()
     }
 
+    /// A snapshot is refused for content of its own volume that finds no room, not for another's.
+    func testASnapshotNeedsRoomForItsOwnVolumeOnly() throws {
+        var random = SeededGenerator(seed: 6)
+        let backend = MemoryBackend(capacityBytes: 24 << 20)
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        try open.live.createVolume(named: "other")
+        let other = try XCTUnwrap(open.live.volume(named: "other"))
+        let made = try other.makeFile(Array("old".utf8), in: 1)
+        try other.put(random.bytes(20_000), into: made.inode)
+        other.forget(made.inode, count: 1)
+        try open.live.commit()
+        let inode = try open.volume.makeFile(Array("file".utf8), in: 1).inode
+        try open.volume.put(random.bytes(20_000), into: inode)
+        try occupy(backend)
+        let draft = SnapshotDraft(name: "now")
+        XCTAssertThrowsError(try open.live.createSnapshot(draft, of: "main")) {
+            guard case .failed(.noSpace)? = $0 as? SnapshotError else {
+                return XCTFail("another error: \($0)")
+            }
+        }
+        let image = try open.live.createSnapshot(draft, of: "other")
+        XCTAssertEqual(image.statistics.files, 1)
+        XCTAssertEqual(image.statistics.logicalBytes, 20_000)
+        XCTAssertEqual(try open.live.snapshots(of: "main"), [])
+        Self.vacate(backend)
+        sleepNanoseconds(2 * SpaceGate.intervalNanoseconds)
+        _ = try open.live.createSnapshot(draft, of: "main")
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+    }
+
     /// Closing waits a while for room, and tells when there is none; the store is as the last commit
     /// left it all the same.
     func testClosingTellsWhatFoundNoRoom() throws {

@@ -173,9 +173,11 @@ extension LiveStore {
         let time = Volume.now()
         do throws(FileError) {
             _ = try checkpointVolumes { (draft, leftOut) throws(FileError) in
-                // It would keep for good a file without what was written to it.
-                if let leftOut, leftOut != .damaged { throw leftOut }
-                unfoldable = leftOut != nil
+                // It would keep for good a file without what was written to it. Another volume's files
+                // are no matter of it.
+                let reason = leftOut.reason(of: volume)
+                if let reason, reason != .damaged { throw reason }
+                unfoldable = reason != nil
                 if unfoldable { return }
                 guard let root = try currentRoot(of: volume, draft) else { return }
                 unfoldable = try volume.hasPieces()
