@@ -11,47 +11,47 @@ public struct ListDifference<Schema: KeyedSchema, Store: NodeStore> {
     public typealias Pair = (old: Schema.Entry?, new: Schema.Entry?)
     public typealias Body = (_ old: Schema.Entry?, _ new: Schema.Entry?) throws(TreeError) -> Bool
 
-    /// What is still to be looked at of a list, the next last.
+    /// What is still to be looked at of a list: the rest of a leaf, and the nodes behind it.
     private struct Side {
-        enum Item {
-            case node(NodeReference, firstKey: [UInt8])
-            case entry(Schema.Entry)
-
-            var key: [UInt8] {
-                switch self {
-                case .node(_, let firstKey): firstKey
-                case .entry(let entry): Schema.key(entry)
-                }
-            }
-        }
-
-        private(set) var items: [Item] = []
-        /// The last entry's key: a hostile list that goes back is refused, and so has an end.
+        /// The next last.
+        private var nodes: [(reference: NodeReference, firstKey: [UInt8])] = []
+        private(set) var leaf: [Schema.Entry] = []
+        /// The next entry of the leaf.
+        private(set) var position = 0
+        /// The last leaf's last key: a hostile list that goes back is refused, and so has an end.
         private var lastKey: [UInt8]?
 
         init(_ root: NodeReference?) {
-            if let root { items = [.node(root, firstKey: [])] }
+            if let root { nodes = [(root, [])] }
         }
 
-        mutating func drop() { items.removeLast() }
+        var hasEntry: Bool { position < leaf.count }
+        /// The next node, where no entry comes before it.
+        var node: (reference: NodeReference, firstKey: [UInt8])? { nodes.last }
 
-        /// Puts what is in the next node in its place.
+        mutating func pass(_ count: Int) { position += count }
+
+        mutating func takeEntry() -> Schema.Entry {
+            position += 1
+            return leaf[position - 1]
+        }
+
+        mutating func dropNode() { nodes.removeLast() }
+
+        /// Puts what is in the next node in its place. The leaf before it is done.
         mutating func open(_ reader: ListReader<Schema, Store>) throws(TreeError) {
-            guard case .node(let reference, _)? = items.popLast() else { return }
+            guard let reference = nodes.popLast()?.reference else { return }
             switch try reader.node(reference) {
             case .leaf(let entries):
-                for entry in entries {
-                    let key = Schema.key(entry)
-                    guard lastKey.map({ $0.lexicographicallyPrecedes(key) }) ?? true else {
-                        throw .format(.badValue("node: order of keys"), node: reference.name)
-                    }
-                    lastKey = key
+                guard Schema.isAscending(entries, behind: lastKey) else {
+                    throw .format(.badValue("node: order of keys"), node: reference.name)
                 }
-                items += entries.reversed().map { .entry($0) }
+                if let last = entries.last { lastKey = Schema.key(last) }
+                leaf = entries
+                position = 0
             case .inner(let level, let children):
-                items += children.reversed().map {
-                    .node(
-                        NodeReference(name: $0.child, level: level - 1), firstKey: $0.firstKey)
+                nodes += children.reversed().map {
+                    (NodeReference(name: $0.child, level: level - 1), $0.firstKey)
                 }
             }
         }
@@ -92,72 +92,64 @@ public struct ListDifference<Schema: KeyedSchema, Store: NodeStore> {
     /// The next difference; nil where there is none any more.
     public mutating func next() throws(TreeError) -> Pair? {
         while true {
-            switch (old.items.last, new.items.last) {
-            case (nil, nil): return nil
-            case (.node?, nil): try old.open(oldReader)
-            case (nil, .node?): try new.open(newReader)
-            case (.entry(let entry)?, nil):
-                old.drop()
-                return (entry, nil)
-            case (nil, .entry(let entry)?):
-                new.drop()
-                return (nil, entry)
-            case (let a?, let b?):
-                if let pair = try step(a, b) { return pair }
-            }
-        }
-    }
-
-    private mutating func step(_ a: Side.Item, _ b: Side.Item) throws(TreeError) -> Pair? {
-        switch (a, b) {
-        case (.node(let x, _), .node(let y, _)):
-            if x == y {
-                old.drop()
-                new.drop()
-            } else if x.level != y.level {
-                // The higher one may have the other below it.
-                if x.level > y.level {
+            if old.hasEntry, new.hasEntry {
+                let count = Schema.equalCount(
+                    old.leaf, from: old.position, new.leaf, from: new.position)
+                old.pass(count)
+                new.pass(count)
+                if count == 0 { return nextUnequal() }
+            } else if old.hasEntry {
+                if let node = new.node, !precedes(old, node.firstKey) {
+                    try new.open(newReader)
+                } else {
+                    return (old.takeEntry(), nil)
+                }
+            } else if new.hasEntry {
+                if let node = old.node, !precedes(new, node.firstKey) {
                     try old.open(oldReader)
                 } else {
-                    try new.open(newReader)
+                    return (nil, new.takeEntry())
                 }
-            } else if b.key.lexicographicallyPrecedes(a.key) {
-                try new.open(newReader)
+            } else if old.node == nil, new.node == nil {
+                return nil
             } else {
-                try old.open(oldReader)
+                try openNodes()
             }
-        case (.node, .entry(let entry)):
-            guard b.key.lexicographicallyPrecedes(a.key) else {
-                try old.open(oldReader)
-                return nil
-            }
-            new.drop()
-            return (nil, entry)
-        case (.entry(let entry), .node):
-            guard a.key.lexicographicallyPrecedes(b.key) else {
-                try new.open(newReader)
-                return nil
-            }
-            old.drop()
-            return (entry, nil)
-        case (.entry(let x), .entry(let y)): return compare(x, a.key, y, b.key)
         }
-        return nil
     }
 
-    private mutating func compare(
-        _ x: Schema.Entry, _ xKey: [UInt8], _ y: Schema.Entry, _ yKey: [UInt8]
-    ) -> Pair? {
-        if xKey == yKey {
-            old.drop()
-            new.drop()
-            return x == y ? nil : (x, y)
+    /// Whether the next entry of a side comes before a key.
+    private func precedes(_ side: Side, _ key: [UInt8]) -> Bool {
+        Schema.key(side.leaf[side.position]).lexicographicallyPrecedes(key)
+    }
+
+    /// Both sides have an entry, and they are not equal.
+    private mutating func nextUnequal() -> Pair {
+        let a = Schema.key(old.leaf[old.position])
+        let b = Schema.key(new.leaf[new.position])
+        if a == b { return (old.takeEntry(), new.takeEntry()) }
+        return a.lexicographicallyPrecedes(b)
+            ? (old.takeEntry(), nil) : (nil, new.takeEntry())
+    }
+
+    /// Neither side has an entry: passes over nodes that both have, or opens one.
+    private mutating func openNodes() throws(TreeError) {
+        guard let x = old.node else { return try new.open(newReader) }
+        guard let y = new.node else { return try old.open(oldReader) }
+        if x.reference == y.reference {
+            old.dropNode()
+            new.dropNode()
+        } else if x.reference.level != y.reference.level {
+            // The higher one may have the other below it.
+            if x.reference.level > y.reference.level {
+                try old.open(oldReader)
+            } else {
+                try new.open(newReader)
+            }
+        } else if y.firstKey.lexicographicallyPrecedes(x.firstKey) {
+            try new.open(newReader)
+        } else {
+            try old.open(oldReader)
         }
-        if xKey.lexicographicallyPrecedes(yKey) {
-            old.drop()
-            return (x, nil)
-        }
-        new.drop()
-        return (nil, y)
     }
 }

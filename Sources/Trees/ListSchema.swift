@@ -27,7 +27,38 @@ public protocol ListSchema {
 }
 
 /// A schema whose entries are in ascending order of their keys, none twice.
-public protocol KeyedSchema: ListSchema {}
+///
+/// What is done for each of many entries is a requirement, of whole leaves: in the witness of a
+/// schema it is concrete code, which other modules cannot make of what is generic.
+public protocol KeyedSchema: ListSchema {
+    /// How many entries of a leaf, from `start` on, are equal to those of another from `otherStart` on.
+    static func equalCount(
+        _ entries: [Entry], from start: Int, _ others: [Entry], from otherStart: Int
+    ) -> Int
+    /// Whether the keys rise, the first one above `last`.
+    static func isAscending(_ entries: [Entry], behind last: [UInt8]?) -> Bool
+}
+
+extension KeyedSchema {
+    public static func equalCount(
+        _ entries: [Entry], from start: Int, _ others: [Entry], from otherStart: Int
+    ) -> Int {
+        let most = min(entries.count - start, others.count - otherStart)
+        var count = 0
+        while count < most, entries[start + count] == others[otherStart + count] { count += 1 }
+        return count
+    }
+
+    public static func isAscending(_ entries: [Entry], behind last: [UInt8]?) -> Bool {
+        var last = last
+        for entry in entries {
+            let key = key(entry)
+            if let last, !last.lexicographicallyPrecedes(key) { return false }
+            last = key
+        }
+        return true
+    }
+}
 
 /// The extents of a file, in its order; measured in bytes.
 public enum RecipeSchema: ListSchema {

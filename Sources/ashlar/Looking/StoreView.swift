@@ -14,6 +14,8 @@ struct StoreView {
     let path: String
     private let snapshot: String?
     private let chosenVolume: String
+    /// Of decoded frames that are kept. What is read is mostly read in the order in which it lies.
+    var cacheBytes = 4 << 20
 
     init(_ address: StoreAddress, volume: String = "main") throws {
         path = address.path
@@ -72,7 +74,7 @@ struct StoreView {
 
     private func openState() throws -> State {
         do throws(CheckingError) {
-            return try State.open(backend, scope: .newest)
+            return try State.open(backend, scope: .newest, cacheBytes: cacheBytes)
         } catch {
             throw CommandFailure(error, store: path)
         }

@@ -121,7 +121,10 @@ struct RestoreSource {
         func view(_ snapshot: String?) throws -> VolumeState {
             var address = place.address
             address.snapshot = snapshot
-            let (opened, volume) = try StoreView(address).volume(named: place.volume, in: state)
+            var look = try StoreView(address)
+            // Files lie together that are not restored together.
+            look.cacheBytes = 64 << 20
+            let (opened, volume) = try look.volume(named: place.volume, in: state)
             state = opened
             return volume
         }
