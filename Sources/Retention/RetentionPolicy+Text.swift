@@ -78,8 +78,9 @@ extension RetentionPolicy {
         let units: [Character: UInt64] = [
             "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000,
         ]
+        // What is written by `words` in days has to be read again.
         guard let last = text.last, let unit = units[last], let number = UInt64(text.dropLast()),
-            number <= 1_000_000
+            number <= 1_000_000, number * unit <= 1_000_000 * 86_400
         else { throw .badDuration(text) }
         return number * unit
     }
