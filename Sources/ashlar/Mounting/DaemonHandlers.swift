@@ -78,6 +78,8 @@ struct DaemonHandlers {
             "mountpoint": .text(mount.place.mountpoint),
             "volume": .text(mount.served?.volumeName ?? mount.request.settings.volume),
             "read_only": .flag(mount.request.settings.isReadOnly),
+            "options": .list(mount.request.options.map { .text($0) }),
+            "verbose": .flag(mount.request.isVerbose),
             "mounted_since": .text(ReportTime.text(mount.sinceSeconds, 0)),
             "io_uring": .flag(mount.session?.usesRings ?? false),
             "requests": .integer(Int64(clamping: mount.session?.answeredRequestCount ?? 0)),

@@ -8,11 +8,13 @@ struct SnapshotRollbackCommand: ParsableCommand {
         commandName: "rollback", abstract: "Make a volume what its snapshot has.",
         discussion: """
             What was changed since is gone, but for what other snapshots have: make one before. The \
-            volume must not be mounted; other volumes of the store may be. It costs what differs. For \
-            instance:
+            volume must not be mounted, since programs that use it would find other files under their \
+            open descriptors; other volumes of the store may be. With --remount it is unmounted for \
+            the moment, which is refused while somebody uses it, and mounted again with the same \
+            options. It costs what differs. For instance:
 
               ashlar snapshot create /srv/store before-rollback
-              ashlar snapshot rollback /srv/store monday --yes
+              ashlar snapshot rollback /srv/store monday --yes --remount
             """)
 
     @OptionGroup var arguments: SnapshotArguments
@@ -20,21 +22,46 @@ struct SnapshotRollbackCommand: ParsableCommand {
     @Flag(help: "Do it without asking; needed where standard input is no terminal.")
     var yes = false
 
+    @Flag(help: "Unmount the volume for it where it is mounted, and mount it again.")
+    var remount = false
+
     func run() throws {
-        if !yes {
-            guard Confirmation.canAsk else {
-                throw CommandFailure(
-                    .usage, "a rollback gives up what was changed since: give --yes to confirm")
-            }
-            let output = Output(program: CommandRunner.programName)
-            let shown = DisplayText.escaped(arguments.name.utf8)
-            guard
-                Confirmation.ask(
-                    "Give up all that was changed in \(arguments.volume) since \(shown)?", output)
-            else { throw CommandFailure(.interrupted, "nothing was changed") }
+        let output = Output(program: CommandRunner.programName)
+        let store = try StoreAddress(whole: arguments.store).path
+        let mount = try Remounting.find(arguments.volume, ofStore: store)
+        if let mount, !remount {
+            let shown = DisplayText.escaped(mount.mountpoint.utf8)
+            throw CommandFailure(
+                .busy,
+                "the volume \(DisplayText.escaped(arguments.volume.utf8)) is mounted on \(shown)",
+                advice: "Unmount it first, or give --remount; other volumes of the store may stay.")
         }
+        try confirm(output)
         let action = SnapshotAction(.rollback, arguments.name, of: arguments.volume)
-        try arguments.perform(action, says: "rolled back to")
+        guard let mount else { return try arguments.perform(action, says: "rolled back to") }
+        try checkIsThere(store)
+        try mount.around(output) { try arguments.perform(action, says: "rolled back to") }
+    }
+
+    private func confirm(_ output: Output) throws(CommandFailure) {
+        if yes { return }
+        guard Confirmation.canAsk else {
+            throw CommandFailure(
+                .usage, "a rollback gives up what was changed since: give --yes to confirm")
+        }
+        let shown = DisplayText.escaped(arguments.name.utf8)
+        guard
+            Confirmation.ask(
+                "Give up all that was changed in \(arguments.volume) since \(shown)?", output)
+        else { throw CommandFailure(.interrupted, "nothing was changed") }
+    }
+
+    /// Nothing is unmounted for a snapshot that there is not.
+    private func checkIsThere(_ store: String) throws {
+        var address = try StoreAddress(store)
+        address.path = store
+        address.snapshot = arguments.name
+        _ = try StoreView(address, volume: arguments.volume).volume()
     }
 }
 
