@@ -74,6 +74,16 @@ extension ChunkStore {
         }.sorted { $0.id < $1.id }
     }
 
+    /// Begins new packs with what is appended next: the next checkpoint seals the open ones, which can
+    /// be vacated then.
+    public func endOpenPacks() throws(StoreError) {
+        try checkWritable()
+        appending.withLock { state in
+            state.main.retireOpen()
+            state.copies.retireOpen()
+        }
+    }
+
     /// A checkpoint of the volumes as the newest one has them: it condemns what died long enough
     /// ago. Only while no volume was changed since.
     ///

@@ -171,7 +171,7 @@ struct PackAppender: ~Copyable {
         retired = writers + retired
     }
 
-    /// Retires the open pack too: at the end of the store's use.
+    /// Retires the open pack too: at the end of the store's use, and where it is to be vacated.
     mutating func retireOpen() {
         if let writer { retired.append(writer) }
         writer = nil

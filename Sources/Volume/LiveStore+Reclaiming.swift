@@ -71,6 +71,7 @@ extension LiveStore {
         report.bytesBefore = try packBytes()
         try settleSnapshots(isCancelled)
         try condemnDead(&report, isCancelled)
+        try sealDead(options)
         try rewrite(options, &report, progress, isCancelled)
         report.bytesAfter = try packBytes()
         return report
@@ -153,6 +154,24 @@ extension LiveStore {
     }
 
     // MARK: rewriting
+
+    /// Open packs of less than this much that is dead are left alone.
+    private static let openDeadBytesMin: UInt64 = 1 << 20
+
+    /// Ends the packs that are open where enough in them is dead: only sealed ones are rewritten.
+    private func sealDead(_ options: ReclaimOptions) throws(FileError) {
+        do throws(StoreError) {
+            let isWorthIt = try store.packUse().contains { pack in
+                !pack.isSealed && pack.deadShare >= options.deadShareMin
+                    && pack.rawBytes >= pack.livingBytes + Self.openDeadBytesMin
+            }
+            guard isWorthIt else { return }
+            try store.endOpenPacks()
+        } catch {
+            throw posixError(error)
+        }
+        try forcedCheckpoint()
+    }
 
     private func isWorthRewriting(_ pack: PackUse, _ options: ReclaimOptions) -> Bool {
         pack.isSealed && !pack.isCondemned && pack.livingBytes > 0
