@@ -10,7 +10,8 @@ import Trees
 ///
 /// What is written has a name of its own until it is whole and durable.
 final class AppliedFiles {
-    /// The name of what is not whole yet, in each directory.
+    /// The name of what is not whole yet, in each directory; longer where a side of the difference has
+    /// it.
     static let partialName = Array(".ashlar-apply-partial".utf8)
 
     private let cutter: FileCutter
@@ -37,6 +38,11 @@ final class AppliedFiles {
         var directory: OpenDirectory
         var name: [UInt8]
         var path: [UInt8]
+        /// What is not whole yet is called so there.
+        var partialName = AppliedFiles.partialName
+
+        /// Where it is made.
+        var partial: Place { Place(directory: directory, name: partialName, path: path) }
 
         func run<Result>(
             _ call: String, _ body: () throws(Errno) -> Result
@@ -104,7 +110,7 @@ final class AppliedFiles {
         }
         let wanted = try Self.reading { () throws(TreeError) in try volume.attributes(of: image) }
         if try attributes(at: place) != wanted { return "its extended attributes" }
-        if facts.isRegular, try !hasContent(at: place, facts, image) { return "its content" }
+        if facts.isRegular, try !hasBytes(at: place, facts, image) { return "its content" }
         return nil
     }
 
@@ -127,7 +133,25 @@ final class AppliedFiles {
         return set
     }
 
-    private func hasContent(
+    /// Whether something that is no directory, of the image's kind, has its content, target or device.
+    func hasContent(
+        at place: Place, _ facts: FileFacts, of image: InodeImage
+    ) throws(ApplyError) -> Bool {
+        if facts.isRegular {
+            guard facts.sizeBytes == image.size else { return false }
+            return try hasBytes(at: place, facts, image)
+        }
+        if case .target(let target) = image.content {
+            let found = try place.run("read") { () throws(Errno) in
+                try place.directory.target(place.name)
+            }
+            return found == target
+        }
+        guard let device = image.device else { return true }
+        return device.major == facts.deviceMajor && device.minor == facts.deviceMinor
+    }
+
+    private func hasBytes(
         at place: Place, _ facts: FileFacts, _ image: InodeImage
     ) throws(ApplyError) -> Bool {
         let file = try place.run("open") { () throws(Errno) in
@@ -159,8 +183,7 @@ final class AppliedFiles {
         _ image: InodeImage, of volume: VolumeState, at place: Place,
         old: (image: InodeImage, volume: VolumeState)?
     ) throws(ApplyError) {
-        let partial = Place(
-            directory: place.directory, name: AppliedFiles.partialName, path: place.path)
+        let partial = place.partial
         try removePartial(partial)
         switch image.mode >> 12 {
         case 8: try write(image, of: volume, at: place, partial, old)
@@ -184,8 +207,7 @@ final class AppliedFiles {
 
     /// Gives a file another name.
     func link(_ place: Place, to other: Place) throws(ApplyError) {
-        let partial = Place(
-            directory: place.directory, name: AppliedFiles.partialName, path: place.path)
+        let partial = place.partial
         try removePartial(partial)
         try place.run("link") { () throws(Errno) in
             try partial.directory.makeHardLink(
@@ -196,8 +218,9 @@ final class AppliedFiles {
         try removePartial(partial)
     }
 
-    private func removePartial(_ partial: Place) throws(ApplyError) {
-        guard try partial.facts() != nil else { return }
+    /// Removes what an interrupted run has left.
+    func removePartial(_ partial: Place) throws(ApplyError) {
+        guard let facts = try partial.facts(), !facts.isDirectory else { return }
         try partial.run("remove what was left of") { () throws(Errno) in
             try partial.directory.remove(partial.name, isDirectory: false)
         }

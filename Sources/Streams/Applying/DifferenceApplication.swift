@@ -24,6 +24,10 @@ public struct AppliedDifference: Sendable {
 /// the same command. `apply` then changes file by file: what is written appears under its name when it
 /// is whole. What the difference does not touch is not looked at, and stays.
 ///
+/// While it is applied the directory has a file, `ApplyMark`, that tells which difference it is: behind
+/// an interruption directories, and files with the content of either side, may have attributes of
+/// both, and what changes between a directory and something else may be nothing.
+///
 /// Memory: of one path, and of one file's chunk names. No symbolic link is followed. One thread.
 public final class DifferenceApplication {
     /// The differences of both sides, in the order of paths.
@@ -33,6 +37,8 @@ public final class DifferenceApplication {
     private struct Frame {
         var name: [UInt8]
         var directory: OpenDirectory
+        /// What is not whole yet is called so in it.
+        var partialName: [UInt8]
         /// What it becomes, in the other side.
         var image: InodeImage?
         /// It ends, when what is in it has.
@@ -51,6 +57,9 @@ public final class DifferenceApplication {
     private var frames: [Frame] = []
     /// Where files with several names were put: the path of the first.
     private var links: [UInt64: [UInt8]] = [:]
+    private let mark: ApplyMark
+    /// Whether an earlier run of this difference was interrupted.
+    private var isResumed = false
     public private(set) var count: UInt64 = 0
     /// Of them, what was as it should become.
     public private(set) var doneBefore: UInt64 = 0
@@ -67,6 +76,7 @@ public final class DifferenceApplication {
         self.old = old
         self.new = new
         self.isCancelled = isCancelled
+        mark = ApplyMark(root, of: old.parameters.storeID)
         files = try AppliedFiles(
             old.parameters, isPrivileged: true, isCancelled: isCancelled)
     }
@@ -81,13 +91,14 @@ public final class DifferenceApplication {
 
     /// Throws `isOther` for the first path that is neither as the one side nor as the other has it.
     public func check(_ next: Source) throws(ApplyError) {
+        isResumed = try mark.isThere()
         while let found = try reading(next) {
             if isCancelled() { throw .cancelled }
             count += 1
             let place = try existingPlace(of: found.path)
             if place == nil { try checkIsMade(directoryOf: found) }
             guard let place, let facts = try place.facts() else {
-                guard found.old == nil || found.new == nil else {
+                guard found.old == nil || found.new == nil || isBetweenKinds(found) else {
                     throw .isOther(path: found.path, what: "there is nothing")
                 }
                 // To be made; or ended already.
@@ -98,18 +109,43 @@ public final class DifferenceApplication {
                 doneBefore += 1
                 continue
             }
-            guard let image = found.old else {
-                throw .isOther(path: found.path, what: "something is there")
-            }
-            if let what = try files.difference(
-                at: place, facts, from: image, in: old, withContent: true)
-            {
-                throw .isOther(path: found.path, what: what)
-            }
-            if image.mode >> 12 == 4, (found.new?.mode ?? 0) >> 12 != 4 {
+            if try !isInterrupted(found, place, facts) { try checkIsOld(found, place, facts) }
+            if facts.isDirectory, (found.new?.mode ?? 0) >> 12 != 4, let image = found.old {
                 try checkIsKnown(place, image)
             }
         }
+    }
+
+    private func checkIsOld(
+        _ found: AppliedDifference, _ place: AppliedFiles.Place, _ facts: FileFacts
+    ) throws(ApplyError) {
+        guard let image = found.old else {
+            throw .isOther(path: found.path, what: "something is there")
+        }
+        if let what = try files.difference(
+            at: place, facts, from: image, in: old, withContent: true)
+        {
+            throw .isOther(path: found.path, what: what)
+        }
+    }
+
+    /// Whether a directory and something else change places: in between there is nothing.
+    private func isBetweenKinds(_ found: AppliedDifference) -> Bool {
+        guard isResumed, let before = found.old, let after = found.new else { return false }
+        return (before.mode >> 12 == 4) != (after.mode >> 12 == 4)
+    }
+
+    /// Whether an interrupted run may have left it so: a directory, or the content of either side.
+    private func isInterrupted(
+        _ found: AppliedDifference, _ place: AppliedFiles.Place, _ facts: FileFacts
+    ) throws(ApplyError) -> Bool {
+        guard isResumed else { return false }
+        for side in [(image: found.old, volume: old), (image: found.new, volume: new)] {
+            guard let image = side.image, image.mode >> 12 == facts.kind else { continue }
+            if facts.isDirectory { return true }
+            if try files.hasContent(at: place, facts, of: image) { return true }
+        }
+        return false
     }
 
     /// A directory that is missing is one that the difference makes, or ends.
@@ -180,7 +216,9 @@ public final class DifferenceApplication {
     public func apply(
         _ next: Source, onProgress: (UInt64) -> Void = { _ in }
     ) throws(ApplyError) {
-        frames = [Frame(name: [], directory: root, image: new.directory)]
+        try mark.set()
+        frames = []
+        try push(Frame(name: [], directory: root, partialName: [], image: new.directory), [])
         links = [:]
         var done: UInt64 = 0
         while let found = try reading(next) {
@@ -190,7 +228,10 @@ public final class DifferenceApplication {
             onProgress(done)
         }
         while !frames.isEmpty { try leave() }
+        try mark.remove()
+        let time = new.directory.modificationTime
         do throws(Errno) {
+            try root.setModified([], (time.seconds, time.nanoseconds))
             try LinuxSystemCalls().synchronize(root.descriptor)
         } catch {
             throw .system(path: [], call: "make durable", error)
@@ -205,7 +246,8 @@ public final class DifferenceApplication {
         }
         guard try enter(parts, found) else { return }
         let place = AppliedFiles.Place(
-            directory: frames[frames.count - 1].directory, name: name, path: found.path)
+            directory: frames[frames.count - 1].directory, name: name, path: found.path,
+            partialName: frames[frames.count - 1].partialName)
         let facts = try place.facts()
         guard let image = found.new else { return try end(place, facts, successor: nil) }
         if image.mode >> 12 == 4 { return try makeDirectory(place, facts, image) }
@@ -224,7 +266,8 @@ public final class DifferenceApplication {
             common += 1
         }
         while frames.count > common + 1 { try leave() }
-        for part in parts[common...] {
+        for index in common..<parts.count {
+            let part = parts[index]
             let frame = frames[frames.count - 1]
             let directory: OpenDirectory
             do throws(Errno) {
@@ -240,7 +283,9 @@ public final class DifferenceApplication {
                     return try new.image(of: entry)
                 }
             }
-            frames.append(Frame(name: part, directory: directory, image: image))
+            try push(
+                Frame(name: part, directory: directory, partialName: [], image: image),
+                Array(parts[...index].joined(separator: [Self.slash])))
         }
         return true
     }
@@ -258,8 +303,10 @@ public final class DifferenceApplication {
         let directory = try place.run("open") { () throws(Errno) in
             try place.directory.directory(place.name)
         }
-        frames.append(
-            Frame(name: place.name, directory: directory, isEnding: true, successor: successor))
+        try push(
+            Frame(
+                name: place.name, directory: directory, partialName: [], isEnding: true,
+                successor: successor), place.path)
     }
 
     private func makeDirectory(
@@ -278,8 +325,30 @@ public final class DifferenceApplication {
         let directory = try place.run("open") { () throws(Errno) in
             try place.directory.directory(place.name)
         }
-        frames.append(
-            Frame(name: place.name, directory: directory, image: image, isChanged: true))
+        try push(
+            Frame(
+                name: place.name, directory: directory, partialName: [], image: image,
+                isChanged: true), place.path)
+    }
+
+    /// Goes into a directory, and removes what an interrupted run has left there.
+    private func push(_ frame: Frame, _ path: [UInt8]) throws(ApplyError) {
+        var frame = frame
+        var name = AppliedFiles.partialName
+        let base = path.isEmpty ? [] : path + [Self.slash]
+        while try isNamed(base + name) { name.append(UInt8(ascii: "~")) }
+        frame.partialName = name
+        frames.append(frame)
+        try files.removePartial(
+            AppliedFiles.Place(directory: frame.directory, name: name, path: base + name))
+    }
+
+    /// Whether a side of the difference has the path.
+    private func isNamed(_ path: [UInt8]) throws(ApplyError) -> Bool {
+        try reading { () throws(TreeError) in
+            if try old.resolve(bytes: path) != nil { return true }
+            return try new.resolve(bytes: path) != nil
+        }
     }
 
     private func makeFile(
@@ -314,7 +383,8 @@ public final class DifferenceApplication {
         let path = Array(
             (frames.dropFirst().map(\.name) + [frame.name]).joined(separator: [Self.slash]))
         let place = AppliedFiles.Place(
-            directory: frames.last?.directory ?? frame.directory, name: frame.name, path: path)
+            directory: frames.last?.directory ?? frame.directory, name: frame.name, path: path,
+            partialName: frames.last?.partialName ?? frame.partialName)
         if frame.isEnding {
             // Where a whole tree ends, one that is left has what nobody knows: that is told.
             try place.run("remove") { () throws(Errno) in
