@@ -32,7 +32,8 @@ extension ChunkStore {
         _ state: StateRecord, notNamedBy draft: CommitDraft
     ) throws(StoreError) -> Condemned {
         var candidates: [ChunkName] = []
-        if let second = state.second, try mayCondemn(draft) {
+        let keepsDead = laying.withLock { $0.deadKeepers > 0 }
+        if !keepsDead, let second = state.second, try mayCondemn(draft) {
             try index.visit([IndexKey.deadPrefix]) { (key, _) throws(FormatError) in
                 guard let dead = IndexKey.deadChunk(key) else { throw .badValue("dead key") }
                 guard dead.checkpoint <= second.sequence else { return false }
@@ -56,6 +57,12 @@ extension ChunkStore {
             return Condemned(chunks: chosen, packs: packs, agedHits: aged)
         }
     }
+
+    /// From now on no checkpoint gives up what nobody owns, until `letDeadGo` was called as often: for
+    /// who puts for longer than from one checkpoint to the next before anything names it.
+    public func keepDead() { laying.withLock { $0.deadKeepers += 1 } }
+
+    public func letDeadGo() { laying.withLock { $0.deadKeepers -= 1 } }
 
     /// Whether all that snapshots own is counted. What fsck has accepted as lost does not hinder.
     private func mayCondemn(_ draft: CommitDraft) throws(StoreError) -> Bool {

@@ -5,7 +5,7 @@ import SuperChunks
 
 extension ChunkStore {
     /// Raw bytes of a frame of metadata: a node is read without its whole super-chunk.
-    static let metadataFrameBytes = 256 << 10
+    static let metadataFrameBytes = 64 << 10
 
     /// Stores a chunk unless it is known, and returns its name. The bytes are copied before it
     /// returns. They are durable with the next commit, and belong to nobody until one names them:
@@ -44,7 +44,8 @@ extension ChunkStore {
                 if state.condemnRound != round { return nil }
                 guard isUsable, !state.condemning.contains(name), !state.damaged.contains(name)
                 else { return false }
-                if record?.count == 0 { state.hitsOnDead.insert(name) }
+                // While all the dead are kept, none is remembered.
+                if record?.count == 0, state.deadKeepers == 0 { state.hitsOnDead.insert(name) }
                 return true
             }
             if let answer { return answer }

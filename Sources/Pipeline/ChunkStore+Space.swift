@@ -81,6 +81,12 @@ extension ChunkStore {
         }
     }
 
+    /// Chunks that were put since the last commit. Each takes some hundred bytes of memory until the
+    /// next one is in the index.
+    public var uncommittedChunks: Int {
+        laying.withLock { $0.open.count + $0.fresh.count }
+    }
+
     /// Bytes that new data leaves free for commits, checkpoints and the index: 64 MiB, or 1/64 of
     /// the medium where that is more, at most 2 GiB; of a medium below 512 MiB an eighth.
     public func reserveBytes() throws(StoreError) -> UInt64 {

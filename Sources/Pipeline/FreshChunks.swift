@@ -33,6 +33,8 @@ struct LayingState {
     /// Dead chunks that were hit in this generation of checkpoints and in the one before.
     var hitsOnDead: Set<ChunkName> = []
     var earlierHitsOnDead: Set<ChunkName> = []
+    /// How many want nothing that is dead given up (`ChunkStore.keepDead`).
+    var deadKeepers = 0
     /// Chunks about to be condemned: not hit any more.
     var condemning: Set<ChunkName> = []
     /// Changes with `condemning`: an answer of the index from before does not count.

@@ -38,10 +38,10 @@ final class DirectorySnapshotTests: EndToEndTestCase {
             test: self, store: place.store + "@one", mountpoint: place.mountpoint)
         try mounted.mount()
         try assertEqualTrees(source, place.mountpoint)
-        // Somebody has the store: said, with what to do.
+        // A snapshot's mount has the store for reading only.
         let refused = try ashlar(["snapshot", "create", "--source", source, place.store, "two"])
-        XCTAssertEqual(refused.code, 11)
-        XCTAssertTrue(refused.errors.contains("unmount it first"), refused.errors)
+        XCTAssertEqual(refused.code, 1)
+        XCTAssertTrue(refused.errors.contains("read-only"), refused.errors)
         try place.unmount()
         let cloned = try ashlar(["snapshot", "clone", place.store, "one", "copy"])
         XCTAssertEqual(cloned.code, 0, cloned.errors)
@@ -49,6 +49,71 @@ final class DirectorySnapshotTests: EndToEndTestCase {
         try assertEqualTrees(source, place.mountpoint)
         try place.unmount()
         try place.mustBeClean()
+    }
+
+    /// The daemon of a mounted store scans and imports while its volume is written.
+    func testIntoAMountedStore() throws {
+        let source = try makeSource()
+        let place = try makePlace()
+        try place.mount()
+        let file = path("whole.snap")
+        // In the source itself, where its partial store must not be found.
+        let inside = source + "/inside.snap"
+        let made = try ashlar(
+            ["stream", "snapshot", "--source", source, "--content", "--json", "--output", inside])
+        XCTAssertEqual(made.code, 0, made.errors)
+        XCTAssertEqual(try made.json()["files"] as? Int, 61)
+        try mustRun(["mv", inside, file])
+        let times = [timespec(tv_sec: 7, tv_nsec: 7), timespec(tv_sec: 8, tv_nsec: 8)]
+        try System.check(utimensat(AT_FDCWD, source, times, 0))
+        try System.writeFile(place.path("before"), [1])
+        for (name, words) in [
+            ("one", ["snapshot", "create", "--source", source]), ("two", ["snapshot", "import"]),
+            ("three", ["snapshot", "create", "--source", source]),
+        ] {
+            let program = try Program(
+                [try Program.built("ashlar")] + words
+                    + (name == "two" ? [place.store, file, name] : [place.store, name])
+                    + ["--json"], scratch: folder)
+            var written = 0
+            while program.isRunning {
+                try System.writeFile(place.path("\(name)-\(written)"), [UInt8(written % 256)])
+                written += 1
+            }
+            let result = try program.finish()
+            XCTAssertEqual(result.code, 0, result.errors)
+            if name == "three" { XCTAssertEqual(try result.json()["read"] as? Int, 0) }
+            print("\(name): \(written) files written meanwhile")
+        }
+        // The time of the source itself was changed between the two.
+        try assertEqualTrees(source, place.path(".snapshots/one"))
+        try assertEqualTrees(source, place.path(".snapshots/three"))
+        try mustRun(["diff", "-r", "--no-dereference", source, place.path(".snapshots/two")])
+        let own = try numbers(place.mountpoint)
+        for name in ["one", "two", "three"] {
+            let others = try numbers(place.path(".snapshots/\(name)"))
+            XCTAssertTrue(own.isDisjoint(with: others), "a number twice")
+        }
+        // Not itself.
+        for mine in [place.store, place.mountpoint] {
+            let refused = try ashlar(["snapshot", "create", "--source", mine, place.store, "x"])
+            XCTAssertEqual(refused.code, 2, refused.errors)
+        }
+        XCTAssertEqual(try System.readFile(place.path("before")), [1])
+        XCTAssertEqual(try ashlar(["reclaim", place.store]).code, 0)
+        try place.crash()
+        try place.mount()
+        try assertEqualTrees(source, place.path(".snapshots/one"))
+        try place.unmount()
+        try place.mustBeClean()
+    }
+
+    /// Inode numbers of files with one name.
+    private func numbers(_ folder: String) throws -> Set<UInt64> {
+        let list = try run(["find", folder, "-type", "f", "-links", "1", "-printf", "%i\n"])
+        let found = list.text.split(separator: "\n").compactMap { UInt64($0) }
+        XCTAssertGreaterThan(found.count, 0)
+        return Set(found)
     }
 
     /// A file carries a directory from here to any store.

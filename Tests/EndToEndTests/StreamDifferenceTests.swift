@@ -140,6 +140,81 @@ final class StreamDifferenceTests: EndToEndTestCase {
         try assertEqualTrees(target, work)
     }
 
+    /// Killed at any moment, there and back: each file is one or the other, and a run that is not
+    /// killed makes the whole of it, with nothing left beside.
+    func testAKilledApplyIsFinishedByAnother() throws {
+        var random = SeededGenerator()
+        let (base, target, work) = try makeTrees()
+        for index in 0..<60 {
+            try write("\(target)/becomes folder/\(index)", random.bytes(random.below(40_000)))
+        }
+        let file = path("c.diff")
+        XCTAssertEqual(try stream(base, target, ["--output", file]).code, 1)
+        let began = Date()
+        XCTAssertEqual(try ashlar(["apply", work, file]).code, 0)
+        let whole = Date().timeIntervalSince(began)
+        var killed = 0
+        for _ in 0..<12 {
+            let words = random.below(2) == 0 ? ["apply"] : ["apply", "--reverse"]
+            let program = try Program(
+                [try Program.built("ashlar")] + words + [work, file], scratch: folder)
+            usleep(UInt32(whole * 1e6 * (0.3 + 0.7 * Double(random.below(1000)) / 1000)))
+            program.signal(SIGKILL)
+            let ended = try program.finish(seconds: 60)
+            if ended.code == 0 { continue }
+            XCTAssertEqual(ended.code, 128 + SIGKILL, ended.errors)
+            killed += 1
+        }
+        print("killed: \(killed) of 12")
+        for (words, side) in [(["apply"], target), (["apply", "--reverse"], base)] {
+            let applied = try ashlar(words + [work, file])
+            XCTAssertEqual(applied.code, 0, applied.errors)
+            try assertEqualTrees(side, work)
+        }
+    }
+
+    /// A snapshot and a difference make another snapshot, there and back.
+    func testAppliedToASnapshot() throws {
+        let (base, target, _) = try makeTrees()
+        let place = try makePlace()
+        XCTAssertEqual(
+            try ashlar(["snapshot", "create", "--source", base, place.store, "one"]).code, 0)
+        for oneWay in [true, false] {
+            let file = path("\(oneWay).diff")
+            let options = ["--output", file] + (oneWay ? ["--one-way"] : [])
+            XCTAssertEqual(try stream(base, target, options).code, 1)
+            let name = "applied-\(oneWay)"
+            for words in [["--dry-run"], ["--name", name]] {
+                let applied = try ashlar(["apply", place.store + "@one", file] + words)
+                XCTAssertEqual(applied.code, 0, applied.errors)
+            }
+            XCTAssertEqual(try stream(place.store + "@" + name, target).text, "")
+            // Not what the difference begins with: said, and nothing made.
+            for words in [["--dry-run"], ["--name", "x"]] {
+                let refused = try ashlar(
+                    ["apply", "\(place.store)@\(name)", file] + words)
+                XCTAssertEqual(refused.code, 1, refused.errors)
+                XCTAssertTrue(refused.errors.contains("is not what"), refused.errors)
+            }
+        }
+        let words = ["apply", place.store + "@applied-false", path("false.diff")]
+        XCTAssertEqual(try ashlar(words + ["--reverse"]).code, 2, "no name")
+        let back = try ashlar(words + ["--reverse", "--name", "back"])
+        XCTAssertEqual(back.code, 0, back.errors)
+        XCTAssertEqual(try stream(place.store + "@back", base).text, "")
+        XCTAssertEqual(try ashlar(["apply", place.store, path("false.diff")]).code, 2)
+        let names = try ashlar(["snapshot", "list", "--json", place.store]).json()
+        XCTAssertEqual((names["snapshots"] as? [Any])?.count, 4)
+        for (name, tree) in [("applied-true", target), ("back", base)] {
+            let mounted = Place(
+                test: self, store: place.store + "@" + name, mountpoint: place.mountpoint)
+            try mounted.mount()
+            try assertEqualTrees(tree, place.mountpoint)
+            try place.unmount()
+        }
+        try place.mustBeClean()
+    }
+
     func testFilesThatAreDamaged() throws {
         let (base, target, work) = try makeTrees()
         let file = path("c.diff")

@@ -12,5 +12,9 @@ public enum ApplyError: Error, Sendable {
     case tree(TreeError)
     /// Content that the file of the difference should have, or that of the directory.
     case lacksContent(path: [UInt8])
+    /// The store cuts or names content in another way than the difference: their keys do not compare.
+    case cutsOtherwise
+    /// What was put could not be made durable.
+    case stream(StreamError)
     case cancelled
 }

@@ -84,19 +84,28 @@ public struct DifferenceMaking {
     private let new: Side
     private var oldTree: PartialTree
     private var newTree: PartialTree
+    private let keepClock: KeepClock
 
     /// - Parameters:
     ///   - isOneWay: leaves out content that only the old side has.
     ///   - nextInode: of the store's volume.
+    ///   - keep: makes durable what was put; called now and then.
     public init(
         from old: ComparedSide, to new: ComparedSide, isOneWay: Bool, in store: ChunkStore,
-        nextInode: UInt64, isCancelled: @escaping @Sendable () -> Bool
+        nextInode: UInt64, isCancelled: @escaping @Sendable () -> Bool,
+        keep: @escaping () throws(StreamError) -> Void = {}
     ) throws(StreamError) {
         self.store = store
+        let keepClock = KeepClock(store, keep: keep)
+        self.keepClock = keepClock
         let oldSide = try Side(old, store, keepsData: !isOneWay, isCancelled: isCancelled)
         let newSide = try Side(new, store, keepsData: true, isCancelled: isCancelled)
         self.old = oldSide
         self.new = newSide
+        for side in [oldSide, newSide] {
+            side.sink.onData = { _ in keepClock.note() }
+            side.carrier.onData = { _ in keepClock.note() }
+        }
         oldTree = try PartialTree(of: old.volume, in: store, nextInode: nextInode) {
             (path, image) throws(StreamError) in
             try DifferenceMaking.carry(path, image, oldSide)
@@ -124,6 +133,7 @@ public struct DifferenceMaking {
         // What leads there is in both trees, or it would differ too.
         if let oldImage { try oldTree.add(path, oldImage) } else { _ = try oldTree.lead(to: path) }
         if let newImage { try newTree.add(path, newImage) } else { _ = try newTree.lead(to: path) }
+        try keepClock.tick()
     }
 
     /// The roots of both trees.

@@ -16,9 +16,17 @@ public final class ChunkCarrier {
     private let keepsData: (ChunkName) -> Bool
     private let sink: ChunkSink
     private let folder: Folder<ChunkSink>
-    private let cutsAlike: Bool
+    /// Whether chunks are taken as they are.
+    let cutsAlike: Bool
+    /// Whether a chunk that the source lacks may be the store's own, where that has it.
+    var acceptsKnown = false
     /// Bytes of files that were looked at.
     public private(set) var doneBytes: UInt64 = 0
+    /// Told of every chunk of data that is brought.
+    var onData: ((ChunkName) -> Void)? {
+        get { sink.onData }
+        set { sink.onData = newValue }
+    }
 
     /// - Parameter withData: false brings nodes alone, for keys.
     public convenience init(
@@ -78,7 +86,13 @@ public final class ChunkCarrier {
     private func carryData(_ name: ChunkName) throws(TreeError) {
         // A put of what is known counts too: it is remembered as in use.
         guard keepsData(name) else { return }
-        let bytes = try source.readNode(name, domain: .data)
+        let bytes: [UInt8]
+        do throws(TreeError) {
+            bytes = try source.readNode(name, domain: .data)
+        } catch {
+            guard case .missing = error, acceptsKnown, isKnown(name) else { throw error }
+            return
+        }
         let put = try bytes.borrowing { (raw) throws(TreeError) in try sink.putData(raw) }
         guard put == name else { throw .format(.badValue("chunk: name"), node: name) }
     }

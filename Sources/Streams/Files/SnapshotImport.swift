@@ -10,36 +10,44 @@ public struct SnapshotImport {
     private let carrier: ChunkCarrier
     private let base: ScanBase?
     private var assembler: TreeAssembler
+    private let store: ChunkStore
     public private(set) var counts = ScanCounts()
 
     /// - Parameters:
     ///   - base: a snapshot in the store, whose files keep their inode numbers.
     ///   - nextInode: above every inode number of the volume.
+    ///   - moreInodes: as `TreeAssembler` has it.
     public init(
         _ source: VolumeState, into store: ChunkStore, withData: Bool = true, nextInode: UInt64,
+        moreInodes: ((_ count: UInt64) -> Range<UInt64>)? = nil,
         base: ScanBase? = nil
     ) throws(StreamError) {
         self.source = source
         self.base = base
         carrier = try ChunkCarrier(from: source, to: store, withData: withData)
         assembler = TreeAssembler(
-            store: store, nextInode: max(nextInode, base?.root.nextInode ?? 0))
+            store: store, nextInode: max(nextInode, base?.root.nextInode ?? 0),
+            moreInodes: moreInodes)
+        self.store = store
     }
 
     /// Imports. Once.
     ///
     /// - Parameters:
-    ///   - keep: makes durable what was put; called every few seconds.
+    ///   - keep: makes durable what was put; called now and then.
     ///   - onProgress: bytes of files that were brought.
     /// - Returns: the root of what was imported, of the volume: its tree is in the store.
     public mutating func run(
         volumeID: UniqueID, volumeName: String, isCancelled: () -> Bool = { false },
-        keep: () throws(StreamError) -> Void = {}, onProgress: (ScanCounts) -> Void = { _ in }
+        keep: @escaping () throws(StreamError) -> Void = {},
+        onProgress: (ScanCounts) -> Void = { _ in }
     ) throws(StreamError) -> RootImage {
         var walk = StoredWalk(source)
         var cursors: [ScanBase.Cursor?] = []
         var seen: Set<FileIdentity> = []
-        var lastKept = monotonicNanoseconds()
+        let keepClock = KeepClock(store, keep: keep)
+        carrier.onData = { _ in keepClock.note() }
+        defer { carrier.onData = nil }
         while true {
             if isCancelled() { throw .cancelled }
             guard let event = try inTree({ () throws(TreeError) in try walk.next() }) else { break }
@@ -61,10 +69,7 @@ public struct SnapshotImport {
                 try add(name, image, previous, &seen)
             }
             onProgress(counts)
-            if monotonicNanoseconds() - lastKept > 5_000_000_000 {
-                try keep()
-                lastKept = monotonicNanoseconds()
-            }
+            try keepClock.tick()
         }
         let root = try inTree { () throws(TreeError) in
             try assembler.finish(

@@ -36,16 +36,18 @@ public final class DirectoryScan {
     private let isCancelled: @Sendable () -> Bool
     private var assembler: TreeAssembler
     private var window = ScanWindow()
-    private var lastKept = monotonicNanoseconds()
+    private let keepClock: KeepClock
     private var lastTold: UInt64 = 0
 
     /// - Parameters:
     ///   - store: gets chunks and nodes.
     ///   - keepsContent: false for keys alone: what is read is named and cut, and not stored.
     ///   - nextInode: above every inode number of the volume.
+    ///   - moreInodes: as `TreeAssembler` has it.
     ///   - isCancelled: asked often, on all threads.
     public init(
         into store: ChunkStore, keepsContent: Bool = true, nextInode: UInt64,
+        moreInodes: ((_ count: UInt64) -> Range<UInt64>)? = nil,
         base: ScanBase? = nil, options: ScanOptions = ScanOptions(), events: Events = Events(),
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(StreamError) {
@@ -54,7 +56,9 @@ public final class DirectoryScan {
         self.events = events
         self.isCancelled = isCancelled
         assembler = TreeAssembler(
-            store: store, nextInode: max(nextInode, base?.root.nextInode ?? 0))
+            store: store, nextInode: max(nextInode, base?.root.nextInode ?? 0),
+            moreInodes: moreInodes)
+        keepClock = KeepClock(store, seconds: options.keepSeconds, keep: events.keep)
         do throws(HashingError) {
             sink = try ChunkSink(store, hash: store.parameters.hash)
         } catch {
@@ -84,6 +88,7 @@ public final class DirectoryScan {
         var walk = ScanWalk(self, device: facts.device)
         try walk.run(source, facts)
         while try drainOne(waiting: true) {}
+        try keepClock.check()
         counts.readBytes = readers.readBytes
         counts.changedFiles = readers.changedFiles
         return try inTree { () throws(TreeError) in
@@ -98,10 +103,7 @@ public final class DirectoryScan {
         if isCancelled() { throw .cancelled }
         window.append(event)
         while try drainOne(waiting: window.count > DirectoryScan.windowMax) {}
-        let now = monotonicNanoseconds()
-        guard now - lastKept >= UInt64(options.keepSeconds * 1e9) else { return }
-        try events.keep()
-        lastKept = monotonicNanoseconds()
+        try keepClock.tick()
     }
 
     func tell(_ path: [UInt8]) {
@@ -177,6 +179,8 @@ public final class DirectoryScan {
         while true {
             if let result = slot.wait(nanoseconds: 100_000_000) { return result }
             tell([])
+            // A big file is many chunks.
+            keepClock.look()
         }
     }
 

@@ -25,7 +25,7 @@ public struct ScanOptions: Sendable {
     }
     /// Threads that read and cut; at least 1.
     public var workerCount = 2
-    /// Seconds after which what was stored is made durable, though nobody owns it yet.
+    /// Seconds after which what was stored is made durable at the latest, though nobody owns it yet.
     public var keepSeconds = 5.0
 
     public init() {}
@@ -68,7 +68,7 @@ public struct ScanProblem: Error, Equatable, Sendable {
 }
 
 /// How far a scan has come, and what it has found.
-public struct ScanCounts: Equatable, Sendable {
+public struct ScanCounts: Equatable, Sendable, Codable {
     /// Everything that has a name, the source itself too.
     public var entries: UInt64 = 0
     public var files: UInt64 = 0

@@ -28,6 +28,9 @@ public struct TreeAssembler {
     public private(set) var nextInode: UInt64
     /// Of what was added so far.
     public private(set) var statistics = RootImage.Statistics()
+    /// What is left of the numbers that were taken last ends here.
+    private var inodesEnd: UInt64
+    private let moreInodes: ((_ count: UInt64) -> Range<UInt64>)?
     private var frames: [Frame] = []
     private var root: InodeImage?
     private var linked: [FileIdentity: LinkedFile] = [:]
@@ -36,10 +39,21 @@ public struct TreeAssembler {
     private var table: NodeReference?
     private let completeMax = 4096
 
-    /// - Parameter nextInode: above every number that a base has.
-    public init(store: ChunkStore, nextInode: UInt64) {
+    /// Inode numbers that are taken at a time.
+    private static let inodesAtOnce: UInt64 = 4096
+
+    /// - Parameters:
+    ///   - nextInode: above every number that a base has.
+    ///   - moreInodes: gives numbers, from `nextInode` on, that nobody else is given; nil where all
+    ///     from there on are free.
+    public init(
+        store: ChunkStore, nextInode: UInt64,
+        moreInodes: ((_ count: UInt64) -> Range<UInt64>)? = nil
+    ) {
         self.store = store
         self.nextInode = max(nextInode, RootImage.rootInode + 1)
+        self.moreInodes = moreInodes
+        inodesEnd = moreInodes == nil ? .max : self.nextInode
     }
 
     /// How many directories are open.
@@ -176,6 +190,11 @@ public struct TreeAssembler {
             !previous.isLinked || previous.generation == image.generation
         {
             return previous.inode
+        }
+        if nextInode == inodesEnd, let moreInodes {
+            let taken = moreInodes(Self.inodesAtOnce)
+            nextInode = max(nextInode, taken.lowerBound)
+            inodesEnd = max(nextInode, taken.upperBound)
         }
         nextInode += 1
         return nextInode - 1

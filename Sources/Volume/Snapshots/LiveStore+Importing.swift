@@ -1,8 +1,7 @@
 // Snapshots whose trees somebody else has written: of a directory, or of another store.
 //
 // The caller puts chunks and nodes, makes them durable now and then, and hands over a root. Nobody
-// owns them before that, so the caller sees to it that no checkpoint comes between: it has the store
-// for itself, with `Timing.untouched`.
+// owns them before that, so the caller has the dead kept meanwhile (`ChunkStore.keepDead`).
 import DiskFormat
 import FileModel
 import Pipeline
@@ -26,6 +25,17 @@ extension LiveStore {
     public func nextInode(of volumeName: String) throws(SnapshotError) -> UInt64 {
         guard let volume = volume(named: volumeName) else { throw .noVolume(volumeName) }
         return volume.namespace.withLock { max($0.nextInode, $0.inodesReserved) }
+    }
+
+    /// Numbers of inodes for such a snapshot: the volume gives them to nobody else. Above all that
+    /// `nextInode(of:)` told before.
+    public func takeInodes(_ count: UInt64, of volumeName: String) -> Range<UInt64> {
+        guard let volume = volume(named: volumeName) else { return 0..<count }
+        return volume.namespace.withLock { space in
+            let first = space.nextInode
+            space.nextInode += count
+            return first..<space.nextInode
+        }
     }
 
     /// Makes durable what was put until now, though nobody owns it yet.

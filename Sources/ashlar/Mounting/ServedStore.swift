@@ -15,6 +15,7 @@ import Volume
 final class ServedStore: MountableStore {
     let live: LiveStore
     private let backend: any Backend
+    private let path: String
     let notice: String?
     /// A volume that is mounted or being removed.
     private struct Use {
@@ -47,6 +48,7 @@ final class ServedStore: MountableStore {
     private init(_ place: MountPlace, _ request: MountRequest) throws {
         let log = Logger(label: "ashlar.store")
         let settings = request.settings
+        path = place.store
         backend = try DirectoryBackend(
             path: place.store, isReadOnly: settings.isReadOnly, create: false)
         StoreLayout.keepPrivate()
@@ -190,6 +192,7 @@ final class ServedStore: MountableStore {
             .merging(VolumeRulesHandlers(store: self).handlers) { own, _ in own }
             .merging(ReclaimHandlers(live: live).handlers) { own, _ in own }
             .merging(OptimizeHandlers(live: live).handlers) { own, _ in own }
+            .merging(StreamJobHandlers(live: live, path: path).handlers) { own, _ in own }
         return others.merging([
             "commit": { _ throws(ControlError) in
                 try ServedStore.commit(live)

@@ -63,7 +63,7 @@ struct SnapshotCreateCommand: ParsableCommand {
 
               ashlar snapshot create /srv/store "daily-$(date +%F)" --tag daily
 
-            With --source a directory is scanned into the store, which must not be mounted: files of \
+            With --source a directory is scanned into the store, by the daemon where it is mounted: files of \
             every kind, with owners, permissions, times of modification, attributes, access lists, \
             holes and hard links. Files are not read again that are as an earlier snapshot of the \
             same directory has them, by size, times of modification and change, and inode number. \

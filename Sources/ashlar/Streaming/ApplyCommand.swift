@@ -9,11 +9,11 @@ import Queries
 import Streams
 import Trees
 
-/// `ashlar apply DIRECTORY FILE.diff`.
+/// `ashlar apply DIRECTORY FILE.diff`, `ashlar apply STORE@SNAPSHOT FILE.diff --name NEW`.
 struct ApplyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply",
-        abstract: "Make of a directory what a difference says.",
+        abstract: "Make of a directory, or of a snapshot, what a difference says.",
         discussion: """
             The directory must have, wherever the difference touches it, what the first side had: content \
             is read, and everything is compared before anything is changed. What is changed appears \
@@ -24,14 +24,27 @@ struct ApplyCommand: ParsableCommand {
               ashlar apply old new.diff
               ashlar apply --reverse old new.diff
 
+            Of a snapshot another one is made, in the same store, which must not be mounted; "ashlar \
+            snapshot clone" makes a volume of it:
+
+              ashlar apply /srv/store@monday tuesday.diff --name tuesday
+
             Exit codes: 1 also where the directory is not what the difference begins with.
             """)
 
-    @Argument(help: "The directory.")
+    @Argument(help: "The directory, or STORE@SNAPSHOT.")
     var directory: String
 
     @Argument(help: "The difference, as \"ashlar stream diff --output\" writes it.")
     var file: String
+
+    @Option(
+        help: ArgumentHelp("Of STORE@SNAPSHOT: what the new snapshot is called.", valueName: "name")
+    )
+    var name: String?
+
+    @Option(help: ArgumentHelp("Of STORE@SNAPSHOT: the volume.", valueName: "name"))
+    var volume = "main"
 
     @Flag(help: "Make the first side of the second.")
     var reverse = false
@@ -48,6 +61,16 @@ struct ApplyCommand: ParsableCommand {
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
+        let address = try StoreAddress(directory)
+        if address.snapshot != nil { return try makeSnapshot(of: address, output) }
+        guard name == nil else {
+            throw CommandFailure(.usage, "--name goes with STORE@SNAPSHOT")
+        }
+        if access(directory + "/packs", F_OK) == 0 {
+            throw CommandFailure(
+                .usage, "\(DisplayText.escaped(directory.utf8)) is a store",
+                advice: "Name a snapshot of it (STORE@SNAPSHOT), or a directory of its mount.")
+        }
         let (old, new) = try sides()
         let root: OpenDirectory
         do throws(Errno) {
@@ -65,7 +88,7 @@ struct ApplyCommand: ParsableCommand {
             throw CommandFailure(error, store: file)
         }
         do throws(ApplyError) {
-            try work.check(try source(old, new))
+            try work.check(try Self.source(old, new))
         } catch {
             throw CommandFailure(error, file: file, hasBegun: false)
         }
@@ -78,13 +101,33 @@ struct ApplyCommand: ParsableCommand {
         try output.flush()
     }
 
+    private func makeSnapshot(of address: StoreAddress, _ output: Output) throws {
+        guard dryRun || name != nil else {
+            throw CommandFailure(
+                .usage, "give the new snapshot a name: --name",
+                advice: "A snapshot is never changed: what comes of it is another one.")
+        }
+        Interruption.catchSignals()
+        let (old, new) = try sides()
+        let done = try SnapshotApply(
+            address: address, volume: volume, name: dryRun ? nil : name, file: file, old: old,
+            new: new
+        ).run()
+        var report: Report = [
+            "store": .name(Array(address.path.utf8)), "differences": .number(done.count),
+        ]
+        if let image = done.image { report.add("snapshot", .text("\(volume)@\(image.name)")) }
+        try output.report(report, asJSON: json)
+        try output.flush()
+    }
+
     private func apply(
         _ work: DifferenceApplication, _ old: VolumeState, _ new: VolumeState, _ output: Output
     ) throws {
         let progress = Progress("applying", on: output)
         defer { progress.finish() }
         do throws(ApplyError) {
-            try work.apply(try source(old, new)) { done in
+            try work.apply(try Self.source(old, new)) { done in
                 if !noProgress { progress.update("\(done) of \(work.count)") }
             }
         } catch {
@@ -113,7 +156,8 @@ struct ApplyCommand: ParsableCommand {
         }
     }
 
-    private func source(
+    /// The differences between the two sides.
+    static func source(
         _ old: VolumeState, _ new: VolumeState
     ) throws(ApplyError) -> DifferenceApplication.Source {
         do throws(TreeError) {
@@ -149,6 +193,11 @@ extension CommandFailure {
             self.init(
                 .damaged, "\(shown(path)): some content is neither in the difference nor there",
                 advice: advice)
+        case .cutsOtherwise:
+            self.init(
+                .usage, "\(DisplayText.escaped(file.utf8)) and the store cut content differently",
+                advice: "Apply it to a directory, and scan that into the store.")
+        case .stream(let reason): self.init(reason, store: "the store")
         case .cancelled:
             self.init(FailureKind.interrupted, "ended by a signal", advice: advice)
         }

@@ -120,7 +120,8 @@ final class Comparison {
             volume, into: live.store, nextInode: try live.nextInode(of: WorkStore.volumeName))
         let root = try importing.run(
             volumeID: try work.volumeID(), volumeName: WorkStore.volumeName,
-            isCancelled: { Interruption.signal != nil })
+            isCancelled: { Interruption.signal != nil },
+            keep: { () throws(StreamError) in try StreamJob.keep(live) })
         return try work.snapshot(root)
     }
 
@@ -142,7 +143,7 @@ final class Comparison {
         let (root, _) = try scan.run(
             into: live.store, volume: try work.volumeID(), named: WorkStore.volumeName,
             nextInode: try live.nextInode(of: WorkStore.volumeName), base: known,
-            keep: { () throws(StreamError) in try DirectorySnapshot.keep(live) })
+            keep: { () throws(StreamError) in try StreamJob.keep(live) })
         let directory: OpenDirectory
         do throws(Errno) {
             directory = try OpenDirectory(path: path)

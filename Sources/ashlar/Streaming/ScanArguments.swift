@@ -49,32 +49,55 @@ struct ScanArguments: ParsableArguments {
             || noProgress || onError != "skip"
     }
 
-    /// - Parameters: directories and files that are left out, whatever the rules say; they need not
-    ///   exist.
-    func options(
-        omitting omitted: [String], files: [String] = []
-    ) throws(CommandFailure) -> ScanOptions {
-        var rules = ExcludeRules()
+    /// As it goes to whoever scans: the patterns of files are read already.
+    struct Sent: Codable, Sendable {
+        /// Lines, in order.
+        var rules: [[UInt8]]
+        var oneFileSystem: Bool
+        var maxDepth: Int?
+        var onError: String
+        var verify: Bool
+
+        func options() throws(CommandFailure) -> ScanOptions {
+            var rules = ExcludeRules()
+            for rule in self.rules { rules.add(rule) }
+            var options = ScanOptions()
+            options.verifiesAll = verify
+            options.staysOnFilesystem = oneFileSystem
+            options.depthMax = maxDepth
+            options.errorPolicy = ScanOptions.ErrorPolicy(rawValue: onError) ?? .skip
+            options.workerCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
+            let final = rules
+            if !rules.isEmpty {
+                options.isExcluded = { path, isDirectory in
+                    final.excludes(path, isDirectory: isDirectory)
+                }
+            }
+            return options
+        }
+    }
+
+    func sent() throws(CommandFailure) -> Sent {
+        var lines: [[UInt8]] = []
         for path in excludeFrom {
             guard let data = FileManager.default.contents(atPath: path) else {
                 throw CommandFailure(
                     .notFound, "cannot read the patterns in \(DisplayText.escaped(path.utf8))")
             }
-            for line in data.split(separator: 0x0a) { rules.add(line) }
+            lines += data.split(separator: 0x0a).map { Array($0) }
         }
-        for pattern in exclude { rules.add(pattern.utf8) }
-        var options = ScanOptions()
-        options.verifiesAll = verify
-        options.staysOnFilesystem = oneFileSystem
-        options.depthMax = maxDepth
-        options.errorPolicy = ScanOptions.ErrorPolicy(rawValue: onError) ?? .skip
-        options.workerCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
-        let final = rules
-        if !rules.isEmpty {
-            options.isExcluded = { path, isDirectory in
-                final.excludes(path, isDirectory: isDirectory)
-            }
-        }
+        lines += exclude.map { Array($0.utf8) }
+        return Sent(
+            rules: lines, oneFileSystem: oneFileSystem, maxDepth: maxDepth, onError: onError,
+            verify: verify)
+    }
+
+    /// - Parameters: directories and files that are left out, whatever the rules say; they need not
+    ///   exist.
+    func options(
+        omitting omitted: [String], files: [String] = []
+    ) throws(CommandFailure) -> ScanOptions {
+        var options = try sent().options()
         for path in omitted {
             guard let facts = try? OpenDirectory(path: path).facts() else { continue }
             options.omitted.insert(FileIdentity(facts))

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Checking
 import Console
+import Control
 import DiskFormat
 import FileModel
 import Pipeline
@@ -15,8 +16,8 @@ struct SnapshotImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Make a snapshot of a .snap file.",
         discussion: """
-            The file has to have content, and the store must not be mounted. Chunks that the store has \
-            are not stored again. For instance:
+            The file has to have content. Chunks that the store has are not stored again; volumes of it \
+            may be mounted. For instance:
 
               ashlar snapshot import /srv/store www.snap www-1
             """)
@@ -39,30 +40,37 @@ struct SnapshotImportCommand: ParsableCommand {
     func run() throws {
         let output = Output(program: CommandRunner.programName)
         let path = try StoreAddress(whole: store).path
-        let (image, source) = try open()
-        Interruption.catchSignals()
-        let writable = try DirectorySnapshot.open(path)
-        let made: SnapshotImage
-        do {
-            var draft = SnapshotDraft(name: name)
-            draft.tags = image.tags
-            draft.description = image.description
-            made = try importing(source, draft, into: writable.live, output)
-            try writable.close()
-        } catch {
-            // The first failure is the one to tell.
-            try? writable.close()
-            throw DirectorySnapshot.failure(error, path)
+        let (image, source) = try Self.open(file)
+        guard let real = MountTable.realPath(file) else {
+            throw CommandFailure(.notFound, "\(DisplayText.escaped(file.utf8)) is gone")
         }
+        var job = StreamJob(volume: volume, name: name)
+        job.tags = image.tags
+        job.description = image.description
+        job.file = real
+        let progress = Progress("importing", on: output)
+        let total = source.root.statistics.logicalBytes
+        var events = StreamJob.Events()
+        events.isCancelled = { Interruption.signal != nil }
+        // The job tells on one thread.
+        nonisolated(unsafe) let teller = progress
+        events.onProgress = { counts, _ in
+            teller.update(doneBytes: counts.logicalBytes, totalBytes: total)
+        }
+        let outcome = try job.run(onStoreAt: path, events)
+        progress.finish()
         if json {
-            try output.report(ListedSnapshot(made, volume: volume).report, asJSON: true)
+            try output.report(outcome.snapshot.report, asJSON: true)
         } else {
-            output.line("made \(volume)@\(made.name)")
+            output.line("made \(volume)@\(outcome.snapshot.name)")
         }
         try output.flush()
     }
 
-    private func open() throws -> (SnapshotImage, VolumeState) {
+    /// The snapshot in a file, which has content.
+    static func open(
+        _ file: String
+    ) throws(CommandFailure) -> (image: SnapshotImage, volume: VolumeState) {
         do throws(StreamFileError) {
             let stream = try StreamFile(path: file, kind: .snapshot)
             guard stream.head.flags.contains(.content) else {
@@ -79,33 +87,6 @@ struct SnapshotImportCommand: ParsableCommand {
                     advice: "ashlar stream snapshot --content makes one that can be imported.")
             }
             throw CommandFailure(error, file: file)
-        }
-    }
-
-    private func importing(
-        _ source: VolumeState, _ draft: SnapshotDraft, into live: LiveStore, _ output: Output
-    ) throws -> SnapshotImage {
-        let snapshot = DirectorySnapshot(store: store, volume: volume, draft: draft)
-        let known = try snapshot.prepare(live)
-        let progress = Progress("importing", on: output)
-        defer { progress.finish() }
-        let tag = draft.tags.first { $0.hasPrefix(SourceScan.tagPrefix) }
-        var work = try SnapshotImport(
-            source, into: live.store, nextInode: try snapshot.nextInode(live),
-            base: try tag.flatMap { try snapshot.base($0, in: live) })
-        let total = source.root.statistics.logicalBytes
-        do {
-            let root = try work.run(
-                volumeID: known.volumeID, volumeName: known.name,
-                isCancelled: { Interruption.signal != nil },
-                keep: { () throws(StreamError) in try DirectorySnapshot.keep(live) },
-                onProgress: { counts in
-                    progress.update(doneBytes: counts.logicalBytes, totalBytes: total)
-                })
-            return try snapshot.add(draft, root, to: live)
-        } catch {
-            try? DirectorySnapshot.keep(live)
-            throw error
         }
     }
 }

@@ -1,5 +1,6 @@
 // A directory scanned into a store, with what is said meanwhile and at the end.
 import Console
+import Control
 import DiskFormat
 import FileModel
 import Glibc
@@ -19,7 +20,7 @@ struct SourceScan {
     let output: Output
     /// False: keys alone.
     var keepsContent = true
-    private let directory: OpenDirectory
+    let directory: OpenDirectory
     private let began = monotonicNanoseconds()
 
     init(
@@ -46,15 +47,13 @@ struct SourceScan {
         return SnapshotImage.isAcceptable(description: text) ? text : ""
     }
 
-    /// The tag of snapshots of the same directory: by its path without symbolic links.
+    /// The source without symbolic links.
+    var realPath: String { MountTable.realPath(source) ?? source }
+
+    /// The tag of snapshots of the same directory: by its real path.
     var tag: String {
-        var path = source
-        if let real = realpath(source, nil) {
-            path = String(cString: real)
-            free(real)
-        }
         let hasher = try? ChunkHasher(.sha256)
-        let name = Array(path.utf8).withUnsafeBytes { hasher?.name(of: $0, domain: .data) }
+        let name = Array(realPath.utf8).withUnsafeBytes { hasher?.name(of: $0, domain: .data) }
         return Self.tagPrefix + (name?.hexadecimal.prefix(16) ?? "")
     }
 
@@ -85,7 +84,7 @@ struct SourceScan {
     }
 
     /// What there is, where somebody sees percentages.
-    private func size(_ progress: Progress) throws -> ScanSizing? {
+    func size(_ progress: Progress) throws -> ScanSizing? {
         guard output.showsProgress, !arguments.noProgress else { return nil }
         var sizing = ScanSizing()
         let isWhole = sizing.run(
@@ -98,7 +97,7 @@ struct SourceScan {
         return sizing
     }
 
-    private static func show(
+    static func show(
         _ counts: ScanCounts, _ path: [UInt8], _ total: ScanSizing?, since began: UInt64,
         on progress: Progress
     ) {

@@ -186,7 +186,8 @@ struct DifferenceFile {
         var making = try DifferenceMaking(
             from: comparison.old, to: comparison.new, isOneWay: isOneWay, in: live.store,
             nextInode: try live.nextInode(of: WorkStore.volumeName),
-            isCancelled: { Interruption.signal != nil })
+            isCancelled: { Interruption.signal != nil },
+            keep: { () throws(StreamError) in try StreamJob.keep(live) })
         var difference = try VolumeDifference(
             from: comparison.old.volume, to: comparison.new.volume)
         while let found = try difference.next() {

@@ -71,6 +71,10 @@ struct StreamSnapshotCommand: ParsableCommand {
         let previous = try openBase()
         Interruption.catchSignals()
         let work = try WorkStore(for: output, like: previous?.parameters)
+        // It may lie in the source.
+        if let facts = try? OpenDirectory(path: partial).facts() {
+            scan.options.omitted.insert(FileIdentity(facts))
+        }
         let counts: ScanCounts
         do {
             counts = try make(scan, in: work.live, previous)
@@ -116,9 +120,7 @@ struct StreamSnapshotCommand: ParsableCommand {
         let (root, counts) = try scan.run(
             into: live.store, volume: volume.volumeID, named: volume.name,
             nextInode: try live.nextInode(of: volume.name), base: base,
-            keep: { () throws(StreamError) in
-                do throws(FileError) { try live.keepChunks() } catch { throw .commit(error) }
-            })
+            keep: { () throws(StreamError) in try StreamJob.keep(live) })
         var draft = SnapshotDraft(name: StreamFile.snapshotName)
         draft.tags = [scan.tag]
         draft.description = scan.description

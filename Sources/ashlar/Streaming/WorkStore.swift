@@ -35,7 +35,7 @@ struct WorkStore {
         }
         try Self.checkOutput(output)
         if access(path, F_OK) == 0 {
-            store = try WritableStore(path, timing: .untouched)
+            store = try WritableStore.streaming(path)
             let found = store.live.store.parameters
             guard found.chunker == wanted.chunker, found.hash == wanted.hash,
                 found.metadataCopies == 1
@@ -50,7 +50,7 @@ struct WorkStore {
         // An unfinished making leaves no store that opens: it is removed at once.
         do {
             try MakeCommand.make(path, wanted, Self.volumeName)
-            store = try WritableStore(path, timing: .untouched)
+            store = try WritableStore.streaming(path)
         } catch {
             Self.remove(path)
             throw error

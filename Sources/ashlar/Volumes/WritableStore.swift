@@ -12,14 +12,32 @@ import Volume
 struct WritableStore {
     /// Commands hold little in memory.
     private static let memoryBytes = 256 << 20
+    /// Of scans and imports, which go through everything once.
+    static let streamingMemoryBytes = 16 << 20
+    /// malloc's arenas: each keeps what it once was given.
+    private static let arenasMax: Int32 = 2
+    /// Longer buffers go back to the kernel when they are freed.
+    private static let mappedBytesMin = 256 << 10
 
     let live: LiveStore
     private let lock: StoreLock
     private let path: String
 
+    /// For a command that streams: nothing is committed but what is asked for, and memory is small
+    /// whatever goes through.
+    static func streaming(_ path: String) throws -> WritableStore {
+        // A hint where the allocator refuses.
+        _ = ProcessMemory.limitArenas(arenasMax)
+        _ = ProcessMemory.mapAllocations(from: mappedBytesMin)
+        return try WritableStore(path, timing: .untouched, memoryBytes: streamingMemoryBytes)
+    }
+
     /// - Parameter timing: when commits and checkpoints are due.
     /// - Throws: `CommandFailure`; `busy`, naming the holder, where somebody has the store.
-    init(_ path: String, timing: LiveStore.Timing = LiveStore.Timing()) throws {
+    init(
+        _ path: String, timing: LiveStore.Timing = LiveStore.Timing(),
+        memoryBytes: Int = Self.memoryBytes
+    ) throws {
         self.path = path
         guard let folder = realpath(path, nil) else {
             throw CommandFailure(Errno(rawValue: errno), DisplayText.escaped(path.utf8))
@@ -33,7 +51,7 @@ struct WritableStore {
         }
         StoreLayout.keepPrivate()
         var options = StoreOptions()
-        options.memoryBytes = Self.memoryBytes
+        options.memoryBytes = memoryBytes
         do throws(StoreError) {
             let store = try ChunkStore.open(
                 backend, index: RocksIndexProvider(path: StoreLayout.index(of: path)),
