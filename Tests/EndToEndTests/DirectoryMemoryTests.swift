@@ -34,8 +34,8 @@ final class DirectoryMemoryTests: EndToEndTestCase {
 
     func testMoreFilesTakeNoMoreMemory() throws {
         let source = try makeDirectory("source")
-        let few = 3000
-        let many = 24_000
+        let few = 2000
+        let many = 20_000
         var peaks: [String: (few: Int, many: Int)] = [:]
         for (count, isFew) in [(few, true), (many, false)] {
             try fill(source, isFew ? 0..<few : few..<many)
@@ -57,7 +57,8 @@ final class DirectoryMemoryTests: EndToEndTestCase {
         }
         for (name, peak) in peaks.sorted(by: { $0.key < $1.key }) {
             print("\(name): \(peak.few) KiB, \(peak.many) KiB")
-            XCTAssertLessThan(peak.many, peak.few + (12 << 10), name)
+            // The caches fill: no more than they may take.
+            XCTAssertLessThan(peak.many, peak.few + (14 << 10), name)
         }
     }
 }

@@ -120,7 +120,8 @@ final class RetentionTests: XCTestCase {
             ("daily", .unknownRule("daily")),
             ("keep-last=-1", .badCount(rule: "keep-last", value: "-1")),
             ("keep-daily=x", .badCount(rule: "keep-daily", value: "x")),
-            ("keep-within=7", .badDuration("7")), ("keep-within=d", .badDuration("d")),
+            ("keep-within=7", .badDuration("7")),
+            ("keep-within=2740y", .badDuration("2740y")), ("keep-within=d", .badDuration("d")),
             ("keep-tag=", .badTag("")),
         ]
         for (text, expected) in bad {
