@@ -219,7 +219,8 @@ let package = Package(
             "VolumeTests",
             [
                 "Volume", "Backends", "Checking", "ChunkIndex", "DiskFormat", "FileModel",
-                "Metadata", "NamespaceIndex", "Pipeline", "Platform", "Queries", "Restoring",
+                "Metadata", "NamespaceIndex", "Pipeline", "Platform", "Queries", "Repair",
+                "Restoring",
             ]),
         // No tests of its own: what suites on real mounts share. A test target, since XCTest does
         // not exist where the standard library is linked in.

@@ -76,13 +76,23 @@ struct Overlay {
     /// By directory, then by name.
     private(set) var names: [UInt64: [[UInt8]: Name]] = [:]
     private(set) var pieces: [UInt64: PieceList] = [:]
+    /// Trees of directories that a root which is not followed has written anew: as they were below the
+    /// root that is. What has changed in them since is among `names`.
+    private var treesBefore: [UInt64: ContentKey] = [:]
 
     var isEmpty: Bool { inodes.isEmpty && names.isEmpty && pieces.isEmpty }
+
+    /// From now on the images of these directories are taken without their trees.
+    mutating func keepTrees(_ trees: [UInt64: ContentKey]) {
+        treesBefore.merge(trees) { known, _ in known }
+    }
 
     mutating func apply(_ changes: VolumeChanges) {
         for change in changes.inodes {
             switch change {
-            case .put(let image): inodes[image.inode] = .put(image)
+            case .put(var image):
+                if let tree = treesBefore[image.inode] { image.content = tree }
+                inodes[image.inode] = .put(image)
             case .gone(let inode):
                 inodes[inode] = .gone
                 pieces[inode] = nil

@@ -79,7 +79,7 @@ extension Problem {
         case commitDamaged, commitMalformed, commitOrder, commitFork, commitSpans
         case commitsBeyondDamage, logTorn, logWaits, noState
         // volumes
-        case rootUnreadable, volumeMismatch, statisticsWrong
+        case rootUnreadable, rootPassedOver, volumeMismatch, statisticsWrong
         case chunkMissing, chunkDomain, nodeMalformed, attributesMalformed
         case sizeWrong, allocatedWrong, inodeTwice, inodeLimit, parentWrong, linkCountWrong
         case linkedWrong, nameDangling, nameKind, cookieTwice, inodeUnreachable
@@ -111,7 +111,8 @@ extension Problem {
                 .allocatedWrong, .cookieTwice, .packForeign, .commitOrder, .commitFork:
                 .warning
             case .packMisnamed, .packNewer, .packHeaderDamaged, .packUnreadable, .packMissing,
-                .packShort, .commitSpans, .volumeMismatch, .sizeWrong, .inodeTwice, .inodeLimit,
+                .packShort, .commitSpans, .rootPassedOver, .volumeMismatch, .sizeWrong, .inodeTwice,
+                .inodeLimit,
                 .parentWrong, .linkCountWrong, .linkedWrong, .nameKind, .inodeUnreachable,
                 .chunkDomain, .snapshotMalformed:
                 .damage
@@ -146,6 +147,8 @@ extension Problem {
             case .logWaits: "Nothing: the log is applied when the store is next opened."
             case .noState, .rootUnreadable:
                 "Bring lost packs back; otherwise mount an earlier snapshot."
+            case .rootPassedOver:
+                "Repair: the trees are written anew; until then no checkpoint can be."
             case .statisticsWrong, .allocatedWrong, .sizeWrong, .inodeTwice, .inodeLimit,
                 .parentWrong, .linkCountWrong, .linkedWrong, .nameKind, .cookieTwice,
                 .inodeUnreachable, .nameDangling, .chunkDomain, .nodeMalformed:

@@ -18,6 +18,8 @@ public final class State {
     /// Volumes that cannot be read, and why.
     public private(set) var unreadable: [(id: UniqueID, name: String, root: ChunkName, TreeError)] =
         []
+    /// Newest roots that cannot be read, of volumes that can: by older roots and what commits say since.
+    private(set) var passedOver: [(id: UniqueID, name: String, root: ChunkName, TreeError)] = []
     /// In the order of their making.
     public private(set) var snapshots: [SnapshotImage] = []
     /// Those that say anything, by volume.
@@ -98,7 +100,7 @@ public final class State {
                     drafts[section.volumeID] = nil
                     continue
                 }
-                drafts[section.volumeID, default: Draft()].apply(section, chunks)
+                try drafts[section.volumeID, default: Draft()].apply(section, chunks)
             }
         }
         for (id, draft) in drafts.sorted(by: { $0.key.description < $1.key.description }) {
@@ -108,31 +110,6 @@ public final class State {
         rules = rules.filter { !$0.value.isEmpty }
         self.snapshots = snapshots.values.sorted {
             ($0.epoch, $0.sequence, $0.number) < ($1.epoch, $1.sequence, $1.number)
-        }
-    }
-
-    /// A volume while the log is being replayed.
-    private struct Draft {
-        var name = ""
-        var nextInode: UInt64 = 0
-        var root: (name: ChunkName, image: RootImage)?
-        var failure: (root: ChunkName, error: TreeError)?
-        var overlay = Overlay()
-
-        mutating func apply(_ section: VolumeChanges, _ chunks: ChunkReader) {
-            name = section.volumeName
-            nextInode = max(nextInode, section.nextInode)
-            if let rootName = section.root {
-                do throws(TreeError) {
-                    root = (rootName, try RootImage.read(rootName, chunks))
-                    failure = nil
-                    overlay = Overlay()
-                } catch {
-                    // An older root and all changes since it make the same state.
-                    failure = (rootName, error)
-                }
-            }
-            overlay.apply(section)
         }
     }
 
@@ -149,6 +126,15 @@ public final class State {
                     rootName: root.name, root: root.image, overlay: draft.overlay, chunks: chunks))
         } catch {
             unreadable.append((id, draft.name, root.name, error))
+            return
+        }
+        guard let newest = draft.newestRoot else { return }
+        do throws(TreeError) {
+            _ = try RootImage.read(newest, chunks)
+        } catch .storage(let node) {
+            throw .tree(.storage(node: node))
+        } catch {
+            passedOver.append((id, draft.name, newest, error))
         }
     }
 

@@ -244,7 +244,7 @@ final class Checker {
         }
     }
 
-    /// Volumes whose roots cannot be read.
+    /// Volumes whose roots cannot be read, and those that are read without their newest ones.
     func checkUnreadable(_ state: State) {
         for (id, name, root, error) in state.unreadable {
             hasUnreadableTrees = true
@@ -254,6 +254,13 @@ final class Checker {
                 book.affect(problem, .init(volume: name, bytes: Array("/".utf8)))
             }
             if found.isEmpty { book.add(.rootUnreadable, .volume(id), "\(error)") }
+        }
+        for (id, _, root, error) in state.passedOver {
+            hasUnreadableTrees = true
+            book.add(
+                .rootPassedOver, .volume(id),
+                "root \(root) cannot be read (\(error)); what commits say since an older one is "
+                    + "the same state")
         }
     }
 }

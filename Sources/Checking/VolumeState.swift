@@ -267,6 +267,32 @@ public final class VolumeState {
         }
     }
 
+    /// The trees of these directories, the root among them if it is wanted, as far as only such lead
+    /// to them.
+    ///
+    /// - Throws: `storage`; what is damaged is passed over.
+    func trees(of wanted: Set<UInt64>) throws(TreeError) -> [UInt64: ContentKey] {
+        var found: [UInt64: ContentKey] = [:]
+        var pending = [directory]
+        while let image = pending.popLast() {
+            guard wanted.contains(image.inode), found[image.inode] == nil else { continue }
+            found[image.inode] = image.content
+            do throws(TreeError) {
+                try forEachEntry(of: image) { entry in
+                    if case .only(let image) = entry.target, image.mode >> 12 == 4 {
+                        pending.append(image)
+                    }
+                    return true
+                }
+            } catch .storage(let node) {
+                throw .storage(node: node)
+            } catch {
+                continue
+            }
+        }
+        return found
+    }
+
     // MARK: inodes whose name changed and whose image did not
 
     /// Finds the images of inodes that a changed name refers to, and that are neither changed nor
