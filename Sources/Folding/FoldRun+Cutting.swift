@@ -50,7 +50,7 @@ extension FoldRun {
             case .zeros: hasMet = try takeZeros(to: end)
             case .patch:
                 let target = room(for: end - position)
-                bytes.copy(position..<position + UInt64(target.count), into: target)
+                try bytes.copy(position..<position + UInt64(target.count), into: target)
                 pendingBytes += target.count
                 hasMet = false
             case .stored(let name, let chunkBytes, let offset):

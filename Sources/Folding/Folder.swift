@@ -76,7 +76,7 @@ public struct Folder<Store: ContentStore> {
     ) throws(TreeError) -> FoldResult {
         let window = UnsafeMutableRawBufferPointer(
             rebasing: workspace.window(byteCount)[..<byteCount])
-        bytes.copy(0..<UInt64(byteCount), into: window)
+        try bytes.copy(0..<UInt64(byteCount), into: window)
         var extents: [Extent] = []
         var position = 0
         let cuts = workspace.cut(

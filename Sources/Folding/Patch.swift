@@ -1,3 +1,5 @@
+import Trees
+
 /// What a patch makes of its range.
 public enum PatchSource: Equatable, Sendable {
     /// Bytes, which `PatchBytes` has.
@@ -22,8 +24,10 @@ public struct Patch: Equatable, Sendable {
 /// Has the bytes of the patches of kind `bytes`.
 public protocol PatchBytes {
     /// Fills `buffer`, which is as long as `range`, with those bytes of the file. `range` lies within
-    /// one patch of kind `bytes`.
-    func copy(_ range: Range<UInt64>, into buffer: UnsafeMutableRawBufferPointer)
+    /// one patch of kind `bytes`. What it throws ends the fold, which may be of a file of any size.
+    func copy(
+        _ range: Range<UInt64>, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(TreeError)
 }
 
 /// How far a fold goes.

@@ -203,6 +203,57 @@ final class StreamFileTests: StreamsTestCase {
         }
     }
 
+    /// A recipe of few nodes that are there many times: as many places as nobody can walk, in a file of
+    /// 40 PB. Where both stores cut alike each node is taken once; where they do not it takes as long as it
+    /// says, and can be ended at any moment.
+    func testARecipeThatRepeatsItself() throws {
+        let store = try MemoryStore()
+        let chunk = try store.put([UInt8](repeating: 7, count: 4096), domain: .data)
+        let leaf = RecipeNode.leaf([Extent](repeating: .data(chunk, length: 4096), count: 1000))
+        var root = NodeReference(name: try store.put(leaf.encoded(), domain: .recipe), level: 0)
+        var size: UInt64 = 4_096_000
+        for level in UInt8(1)...5 {
+            let entry = InnerEntry(child: root.name, measure: size, firstKey: [])
+            let node = RecipeNode.inner(
+                level: level, [InnerEntry](repeating: entry, count: 100))
+            root = NodeReference(
+                name: try store.put(node.encoded(), domain: .recipe), level: level)
+            size *= 100
+        }
+        var file = InodeImage(inode: 2, generation: 1, mode: 0o100644)
+        file.content = .recipe(root)
+        file.size = size
+        file.allocatedBytes = size
+        let directory = DirectoryNode.leaf([
+            DirectoryEntry(name: Array("endless".utf8), target: .only(file))
+        ])
+        let node = NodeReference(
+            name: try store.put(directory.encoded(), domain: .tree), level: 0)
+        var statistics = RootImage.Statistics()
+        statistics.directories = 1
+        statistics.files = 1
+        statistics.logicalBytes = size
+        let volume = try madeUp(store, .directory(node), statistics)
+        let alike = try MemoryStore()
+        var work = try SnapshotImport(volume, into: alike.live.store, nextInode: 2)
+        let made = try work.run(volumeID: MemoryStore.volumeID, volumeName: "main")
+        _ = try alike.live.addSnapshot(SnapshotDraft(name: "made"), of: "main", root: made)
+        XCTAssertEqual(try alike.complaints(), [])
+        try alike.live.close()
+        let other = try MemoryStore(chunkBytes: 8192)
+        var slow = try SnapshotImport(volume, into: other.live.store, nextInode: 2)
+        let end = Date(timeIntervalSinceNow: 0.2)
+        XCTAssertThrowsError(
+            try slow.run(
+                volumeID: MemoryStore.volumeID, volumeName: "main",
+                isCancelled: { Date() > end })
+        ) { error in
+            guard case .cancelled? = error as? StreamError else { return XCTFail("\(error)") }
+        }
+        try other.live.close()
+        try store.live.close()
+    }
+
     /// Names that lead elsewhere are no names.
     func testNamesThatLeadElsewhere() throws {
         for name in ["..", ".", "a/b", "", "x\0y"] {
@@ -230,6 +281,19 @@ final class StreamFileTests: StreamsTestCase {
         _ store: MemoryStore, _ content: ContentKey, _ statistics: RootImage.Statistics,
         _ check: (any Error) -> Void
     ) throws {
+        let volume = try madeUp(store, content, statistics)
+        let target = try MemoryStore()
+        var work = try SnapshotImport(volume, into: target.live.store, nextInode: 2)
+        XCTAssertThrowsError(
+            try work.run(volumeID: MemoryStore.volumeID, volumeName: "main"), "", check)
+        try target.live.close()
+        try store.live.close()
+    }
+
+    /// A snapshot of a file, of what was put into a store.
+    private func madeUp(
+        _ store: MemoryStore, _ content: ContentKey, _ statistics: RootImage.Statistics
+    ) throws -> VolumeState {
         let root = RootImage(
             volumeID: MemoryStore.volumeID, volumeName: "main", time: .zero, nextInode: 1000,
             directory: InodeImage(
@@ -238,13 +302,7 @@ final class StreamFileTests: StreamsTestCase {
         _ = try store.live.addSnapshot(
             SnapshotDraft(name: StreamFile.snapshotName), of: "main", root: root)
         try store.write(to: path("made-up.snap"))
-        let volume = try StreamFile(path: path("made-up.snap"), kind: .snapshot)
+        return try StreamFile(path: path("made-up.snap"), kind: .snapshot)
             .volume(StreamFile.snapshotName)
-        let target = try MemoryStore()
-        var work = try SnapshotImport(volume, into: target.live.store, nextInode: 2)
-        XCTAssertThrowsError(
-            try work.run(volumeID: MemoryStore.volumeID, volumeName: "main"), "", check)
-        try target.live.close()
-        try store.live.close()
     }
 }

@@ -220,6 +220,10 @@ final class MemoryStore {
         live = try MemoryStore.open(backend, index)
     }
 
+    func put(_ bytes: [UInt8], domain: ChunkDomain) throws -> ChunkName {
+        try bytes.withUnsafeBytes { try live.store.put($0, domain: domain) }
+    }
+
     var packBytes: UInt64 {
         get throws { try backend.list(prefix: "packs/").reduce(0) { $0 + $1.size } }
     }

@@ -17,12 +17,14 @@ final class AppliedFiles {
     private let cutter: FileCutter
     private let hasher: ChunkHasher
     private let isPrivileged: Bool
+    private let isCancelled: @Sendable () -> Bool
 
     init(
         _ parameters: StoreParameters, isPrivileged: Bool,
         isCancelled: @escaping @Sendable () -> Bool
     ) throws(StreamError) {
         self.isPrivileged = isPrivileged
+        self.isCancelled = isCancelled
         do throws(HashingError) {
             hasher = try ChunkHasher(parameters.hash)
             let sink = try ChunkSink(nil, hash: parameters.hash)
@@ -283,7 +285,9 @@ final class AppliedFiles {
         let calls = LinuxSystemCalls()
         defer { _ = try? calls.close(file) }
         var base: BaseContent?
-        if let old, old.image.mode >> 12 == 8 { base = try BaseContent(old, at: place, hasher) }
+        if let old, old.image.mode >> 12 == 8 {
+            base = try BaseContent(old, at: place, hasher, isCancelled)
+        }
         try place.run("write") { () throws(Errno) in
             try calls.truncate(file, to: image.size)
         }
@@ -291,6 +295,7 @@ final class AppliedFiles {
         try Self.reading { () throws(TreeError) in
             try volume.forEachExtent(of: image) { extent throws(TreeError) in
                 do throws(ApplyError) {
+                    if isCancelled() { throw ApplyError.cancelled }
                     try write(extent, of: volume, to: file, at: place, base)
                 } catch {
                     failure = error
@@ -341,7 +346,7 @@ private final class BaseContent {
 
     init(
         _ old: (image: InodeImage, volume: VolumeState), at place: AppliedFiles.Place,
-        _ hasher: ChunkHasher
+        _ hasher: ChunkHasher, _ isCancelled: () -> Bool
     ) throws(ApplyError) {
         self.place = place
         self.hasher = hasher
@@ -353,11 +358,12 @@ private final class BaseContent {
                 if case .data(let name, _, _) = extent.source {
                     offsets[name] = extent.range.lowerBound
                 }
-                return true
+                return !isCancelled()
             }
         } catch {
             throw .tree(error)
         }
+        if isCancelled() { throw .cancelled }
     }
 
     deinit { _ = try? LinuxSystemCalls().close(file) }

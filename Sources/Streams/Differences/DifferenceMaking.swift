@@ -65,6 +65,7 @@ public struct DifferenceMaking {
                     from: side.volume, to: store, keepsData: { box.wants($0) })
                 cutter = nil
             }
+            carrier.isCancelled = isCancelled
             box.side = self
         }
     }
@@ -80,6 +81,7 @@ public struct DifferenceMaking {
     }
 
     private let store: ChunkStore
+    private let isCancelled: @Sendable () -> Bool
     private let old: Side
     private let new: Side
     private var oldTree: PartialTree
@@ -98,6 +100,7 @@ public struct DifferenceMaking {
         self.store = store
         let keepClock = KeepClock(store, keep: keep)
         self.keepClock = keepClock
+        self.isCancelled = isCancelled
         let oldSide = try Side(old, store, keepsData: !isOneWay, isCancelled: isCancelled)
         let newSide = try Side(new, store, keepsData: true, isCancelled: isCancelled)
         self.old = oldSide
@@ -124,10 +127,10 @@ public struct DifferenceMaking {
         new.others = []
         if let oldImage, let newImage, oldImage.mode >> 12 == 8, newImage.mode >> 12 == 8 {
             do throws(TreeError) {
-                old.others = try DifferenceMaking.names(newImage, in: new.side.volume)
-                new.others = try DifferenceMaking.names(oldImage, in: old.side.volume)
+                old.others = try names(newImage, in: new.side.volume)
+                new.others = try names(oldImage, in: old.side.volume)
             } catch {
-                throw .tree(error)
+                throw isCancelled() ? .cancelled : .tree(error)
             }
         }
         // What leads there is in both trees, or it would differ too.
@@ -148,12 +151,13 @@ public struct DifferenceMaking {
         return (oldRoot, newRoot)
     }
 
-    private static func names(
+    private func names(
         _ image: InodeImage, in volume: VolumeState
     ) throws(TreeError) -> Set<ChunkName> {
         var names: Set<ChunkName> = []
-        try volume.forEachExtent(of: image) { extent in
+        try volume.forEachExtent(of: image) { extent throws(TreeError) in
             if case .data(let name, _, _) = extent.source { names.insert(name) }
+            if isCancelled() { throw .storage(node: nil) }
             return true
         }
         return names
@@ -170,7 +174,7 @@ public struct DifferenceMaking {
         do throws(TreeError) {
             return try side.carrier.carry(image)
         } catch {
-            throw .tree(error)
+            throw side.carrier.isCancelled() ? .cancelled : .tree(error)
         }
     }
 

@@ -8,8 +8,7 @@ import Trees
 
 /// Brings what files' images name from one store into another. One thread.
 ///
-/// Where both cut and name alike, chunks and nodes are taken as they are, and those that are there
-/// already are not even read; else content is cut anew.
+/// Where both cut and name alike, chunks and nodes are taken as they are; else content is cut anew.
 public final class ChunkCarrier {
     private let source: VolumeState
     private let store: ChunkStore
@@ -20,6 +19,9 @@ public final class ChunkCarrier {
     let cutsAlike: Bool
     /// Whether a chunk that the source lacks may be the store's own, where that has it.
     var acceptsKnown = false
+    /// Asked often: a file may be of any size, and be said to be of any other. Where it says so what is
+    /// under way throws `storage`.
+    var isCancelled: () -> Bool = { false }
     /// Bytes of files that were looked at.
     public private(set) var doneBytes: UInt64 = 0
     /// Told of every chunk of data that is brought.
@@ -100,7 +102,12 @@ public final class ChunkCarrier {
     private func carryRecipe(_ root: NodeReference) throws(TreeError) {
         let reader = ListReader<RecipeSchema, VolumeState>(store: source)
         var pending = [root]
+        // A node may be there many times: a hostile recipe of a few nodes has more places than can be
+        // walked.
+        var seen: Set<ChunkName> = []
         while let reference = pending.popLast() {
+            guard seen.insert(reference.name).inserted else { continue }
+            if isCancelled() { throw .storage(node: nil) }
             switch try reader.node(reference) {
             case .leaf(let extents):
                 for case .data(let name, _) in extents { try carryData(name) }
@@ -120,7 +127,8 @@ public final class ChunkCarrier {
     private func cut(_ image: inout InodeImage) throws(TreeError) {
         sink.reset()
         var patches: [Patch] = []
-        try source.forEachExtent(of: image) { extent in
+        try source.forEachExtent(of: image) { extent throws(TreeError) in
+            if isCancelled() { throw .storage(node: nil) }
             let kind: PatchSource
             switch extent.source {
             case .data: kind = .bytes
@@ -137,36 +145,27 @@ public final class ChunkCarrier {
             }
             return true
         }
-        let bytes = StoredBytes(image, in: source)
         let result = try folder.fold(
-            StoredContent(), patches: patches, bytes: bytes, newSize: image.size)
-        if let failure = bytes.failure { throw failure }
+            StoredContent(), patches: patches,
+            bytes: StoredBytes(image: image, source: source, isCancelled: isCancelled),
+            newSize: image.size)
         image.content = result.content.key
         image.allocatedBytes = result.allocatedBytes
     }
 }
 
-/// The bytes of a stored file for a fold, which goes on with zeros behind a failure and is thrown
-/// away then.
-private final class StoredBytes: PatchBytes {
-    private let image: InodeImage
-    private let source: VolumeState
-    private(set) var failure: TreeError?
+/// The bytes of a stored file for a fold.
+private struct StoredBytes: PatchBytes {
+    let image: InodeImage
+    let source: VolumeState
+    let isCancelled: () -> Bool
 
-    init(_ image: InodeImage, in source: VolumeState) {
-        self.image = image
-        self.source = source
-    }
-
-    func copy(_ range: Range<UInt64>, into buffer: UnsafeMutableRawBufferPointer) {
-        buffer.initializeMemory(as: UInt8.self, repeating: 0)
-        guard failure == nil else { return }
-        do throws(TreeError) {
-            let bytes = try source.read(image, at: range.lowerBound, count: range.count)
-            guard bytes.count == buffer.count else { throw .storage(node: nil) }
-            bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
-        } catch {
-            failure = error
-        }
+    func copy(
+        _ range: Range<UInt64>, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(TreeError) {
+        if isCancelled() { throw .storage(node: nil) }
+        let bytes = try source.read(image, at: range.lowerBound, count: range.count)
+        guard bytes.count == buffer.count else { throw .storage(node: nil) }
+        bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
     }
 }

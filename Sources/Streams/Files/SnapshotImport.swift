@@ -38,10 +38,11 @@ public struct SnapshotImport {
     ///   - onProgress: bytes of files that were brought.
     /// - Returns: the root of what was imported, of the volume: its tree is in the store.
     public mutating func run(
-        volumeID: UniqueID, volumeName: String, isCancelled: () -> Bool = { false },
+        volumeID: UniqueID, volumeName: String, isCancelled: @escaping () -> Bool = { false },
         keep: @escaping () throws(StreamError) -> Void = {},
         onProgress: (ScanCounts) -> Void = { _ in }
     ) throws(StreamError) -> RootImage {
+        carrier.isCancelled = isCancelled
         var walk = StoredWalk(source)
         var cursors: [ScanBase.Cursor?] = []
         var seen: Set<FileIdentity> = []
@@ -117,7 +118,12 @@ public struct SnapshotImport {
 
     /// What a directory or file is in the store; numbers and links are the assembler's.
     private func carry(_ image: InodeImage) throws(StreamError) -> InodeImage {
-        var carried = try inTree { () throws(TreeError) in try carrier.carry(image) }
+        var carried: InodeImage
+        do throws(TreeError) {
+            carried = try carrier.carry(image)
+        } catch {
+            throw carrier.isCancelled() ? .cancelled : .tree(error)
+        }
         carried.isLinked = false
         if image.mode >> 12 == 4 { carried.content = .none }
         return carried

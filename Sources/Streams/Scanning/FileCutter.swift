@@ -111,8 +111,7 @@ final class FileCutter {
     }
 }
 
-/// The bytes of an open file for a fold. Remembers why they could not be had; the fold goes on with
-/// zeros, and what it gives is thrown away.
+/// The bytes of an open file for a fold. Remembers why they could not be had.
 private final class OpenFileBytes: PatchBytes {
     private let file: Descriptor
     private let isCancelled: @Sendable () -> Bool
@@ -128,7 +127,9 @@ private final class OpenFileBytes: PatchBytes {
         self.onRead = onRead
     }
 
-    func copy(_ range: Range<UInt64>, into buffer: UnsafeMutableRawBufferPointer) {
+    func copy(
+        _ range: Range<UInt64>, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(TreeError) {
         if failure == nil, isCancelled() { failure = .cancelled }
         var done = 0
         while failure == nil, done < buffer.count {
@@ -143,9 +144,6 @@ private final class OpenFileBytes: PatchBytes {
             }
         }
         onRead(done)
-        if done < buffer.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-            rest.baseAddress?.initializeMemory(as: UInt8.self, repeating: 0, count: rest.count)
-        }
+        if failure != nil { throw .storage(node: nil) }
     }
 }
