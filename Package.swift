@@ -202,9 +202,8 @@ let package = Package(
             [
                 "ashlar", "fsck", "Backends", "Checking", "Chunking", "CKernels", "Compression",
                 "DiskFormat", "FileModel", "Hashing", "Metadata", "Packs", "Pipeline", "Platform",
-                "Trees",
-                "Volume",
-            ], exclude: ["Images"]),
+                "Queries", "Streams", "Trees", "Volume",
+            ], exclude: ["Images", "Streams"]),
         suite("MountTests", ["Mount", "FileModel"]),
         suite(
             "ProgramTests",

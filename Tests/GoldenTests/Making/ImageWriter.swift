@@ -53,6 +53,8 @@ final class ImageWriter: NodeStore {
     private var copySpans: [OpenSpan] = []
     private(set) var previous = ChunkName.zero
     private(set) var sequence: UInt64 = 0
+    /// Whether chunks of data are stored, or named alone.
+    var keepsData = true
     /// Where commits lie.
     private(set) var commitOffsets: [UInt64] = []
 
@@ -104,7 +106,7 @@ final class ImageWriter: NodeStore {
     @discardableResult
     func put(_ bytes: [UInt8], _ domain: ChunkDomain) -> ChunkName {
         let name = bytes.withUnsafeBytes { hasher.name(of: $0, domain: domain) }
-        if contents[name] == nil {
+        if contents[name] == nil, keepsData || domain != .data {
             contents[name] = (bytes, domain)
             pending.append((name, domain))
         }
