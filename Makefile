@@ -11,7 +11,8 @@
 #   make powercut  cut the power of ext4 and xfs below a store, ROUNDS times each (200)
 #   make cuts     a power cut behind every system call and every change of the backend, replayed
 #   make faults   every system call of a volume fails, in every way; every byte of a store flips
-#   make fuzz     decoders of the disk format and whole stores under libFuzzer, SECONDS (60) each
+#   make fuzz     decoders of the disk format, whole stores, and files of snapshots under libFuzzer,
+#                 SECONDS (60) each
 #   make soak     a mount under fio, stress-ng, dbench, git, a C build, SQLite and PostgreSQL at once,
 #                 for MINUTES (30); as root
 #   make bench    measure beside other filesystems and backup tools (as root): docs/PERFORMANCE.md
@@ -121,21 +122,25 @@ faults: build-tests
 	ASHLAR_LONG=1 $(SUITE) \
 	    '^(VolumeTests\.(SystemCallFaultTests|DamageTests)|PipelineTests\.FaultTests)/'
 
-# Every decoder of the disk format, and whole stores, under libFuzzer and AddressSanitizer, one
-# after the other; what is found worth keeping stays in $(SCRATCH)-fuzz/corpus. (gold cannot link the
-# sanitizers' runtime.)
+# Every decoder, whole stores, and files of snapshots and differences, under libFuzzer and
+# AddressSanitizer, one after the other; what is found worth keeping stays in $(SCRATCH)-fuzz/corpus.
+# (gold cannot link the sanitizers' runtime.)
 FUZZ = $(SCRATCH)-fuzz
+# Swift's own report of a crash does not go with AddressSanitizer.
+fuzz: export SWIFT_BACKTRACE = enable=no
 FUZZ_FLAGS = -max_total_time=$(or $(SECONDS),60) -artifact_prefix=$(FUZZ)/
 
 fuzz: build-fuzzers
-	mkdir -p $(FUZZ)/corpus/decoders $(FUZZ)/corpus/stores
+	mkdir -p $(FUZZ)/corpus/decoders $(FUZZ)/corpus/stores $(FUZZ)/corpus/streams
 	$(FUZZ)/release/decoder-fuzzer $(FUZZ_FLAGS) -max_len=4096 \
 	    $(FUZZ)/corpus/decoders Tests/FuzzTests/Corpus/Decoders
 	$(FUZZ)/release/store-fuzzer $(FUZZ_FLAGS) -max_len=129 -timeout=60 -rss_limit_mb=4096 \
 	    $(FUZZ)/corpus/stores Tests/FuzzTests/Corpus/Stores
+	$(FUZZ)/release/stream-fuzzer $(FUZZ_FLAGS) -max_len=129 -timeout=60 -rss_limit_mb=4096 \
+	    $(FUZZ)/corpus/streams Tests/FuzzTests/Corpus/Streams
 
 build-fuzzers: deps
-	for product in decoder-fuzzer store-fuzzer; do \
+	for product in decoder-fuzzer store-fuzzer stream-fuzzer; do \
 	    ASHLAR_FUZZ=1 $(SWIFT) build -c release -j $(JOBS) --scratch-path $(FUZZ) \
 	        --product $$product -Xswiftc -sanitize=fuzzer,address -Xswiftc -parse-as-library \
 	        -Xswiftc -use-ld=lld; \

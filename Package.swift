@@ -157,8 +157,9 @@ let package = Package(
         layer(
             "FuzzTargets",
             [
-                "Backends", "Checking", "CKernels", "DiskFormat", "FileModel", "Hashing",
-                "Metadata", "Packs", "Pipeline", "Repair", "Volume",
+                "Backends", "Checking", "CKernels", "Control", "DiskFormat", "FileModel",
+                "Hashing", "Metadata", "Packs", "Pipeline", "Platform", "Queries", "Repair",
+                "Retention", "Streams", "Trees", "Volume",
             ], path: "Tests/FuzzTargets"),
         suite("FuzzTests", ["FuzzTargets"], exclude: ["Corpus"]),
         suite("DiskFormatTests", ["DiskFormat", "CKernels"]),
@@ -243,6 +244,7 @@ if Context.environment["ASHLAR_FUZZ"] == "1" {
     package.targets += [
         program("decoder-fuzzer", ["FuzzTargets"], path: "Tests/Fuzzers/Decoders"),
         program("store-fuzzer", ["FuzzTargets"], path: "Tests/Fuzzers/Stores"),
+        program("stream-fuzzer", ["FuzzTargets"], path: "Tests/Fuzzers/Streams"),
     ]
 }
 

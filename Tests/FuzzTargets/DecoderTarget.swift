@@ -11,9 +11,13 @@
 ///
 /// Threads: one call at a time.
 import CKernels
+import Control
 import DiskFormat
+import Foundation
+import Retention
 
-/// Every decoder of the disk format. The first byte of an input chooses one.
+/// Every decoder of the disk format, and of texts and messages that others write. The first byte of an
+/// input chooses one.
 public enum DecoderTarget {
     public static let secret = StoreSecret(high: 3, low: 4)
     public static let pack = PackID(writer: 5, sequence: 6)
@@ -23,7 +27,11 @@ public enum DecoderTarget {
         guard let kind = input.first else { return false }
         let bytes = UnsafeRawBufferPointer(rebasing: input.dropFirst())
         do {
-            if kind < 128 { try decode(kind, bytes) } else { try decodeSealed(kind, bytes) }
+            switch kind {
+            case 0..<96: try decode(kind, bytes)
+            case 96..<128: try decodeOther(kind, bytes)
+            default: try decodeSealed(kind, bytes)
+            }
             return true
         } catch {
             // A refusal is an answer.
@@ -44,6 +52,67 @@ public enum DecoderTarget {
         case 6: _ = try TreeNode(bytes)
         default: _ = try DirectoryNode(bytes)
         }
+    }
+
+    // MARK: files of snapshots, rules of snapshots, messages
+
+    private static func decodeOther(
+        _ kind: UInt8, _ bytes: UnsafeRawBufferPointer
+    ) throws {
+        switch kind % 5 {
+        case 0: try decodeStreamHead(bytes)
+        case 1: try decodeStreamTable(bytes)
+        case 2:
+            let policy = try RetentionPolicy(text: String(decoding: bytes, as: UTF8.self))
+            let text = policy.text
+            let again = try RetentionPolicy(text: text)
+            precondition(again.text == text, "one text for equal rules")
+        case 3:
+            let schedule = try SnapshotSchedule(text: String(decoding: bytes, as: UTF8.self))
+            let text = schedule.text
+            let again = try SnapshotSchedule(text: text)
+            precondition(again.text == text, "one text for equal schedules")
+            let end = DiskTime(seconds: .max, nanoseconds: 0)
+            _ = schedule.isDue(
+                at: end, last: DiskTime(seconds: .min, nanoseconds: 0), secondsWaited: 0)
+            _ = schedule.secondsToNext(after: end)
+            _ = schedule.name(at: end, isTaken: { _ in false })
+        default:
+            let message = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+            _ = try message.decoded(as: [String: JSONValue].self)
+        }
+    }
+
+    private static func decodeStreamHead(_ bytes: UnsafeRawBufferPointer) throws {
+        var head = padded(bytes, to: StreamHead.byteCount)
+        let checksum = Sealing.checksum(of: head.dropLast(4))
+        Sealing.store(checksum, at: head.count - 4, in: &head)
+        let decoded = try head.withUnsafeBytes { try StreamHead($0) }
+        precondition(decoded.encoded() == head, "one form for equal heads")
+    }
+
+    /// The length of what lies before, then the table.
+    private static func decodeStreamTable(_ bytes: UnsafeRawBufferPointer) throws {
+        guard bytes.count >= 8 else { throw FormatError.truncated("input") }
+        let sections = (bytes.count - 8) / StreamTable.sectionBytes
+        let table = Array(bytes.dropFirst(8).prefix(sections * StreamTable.sectionBytes))
+        let head = [UInt8](repeating: 0, count: StreamHead.byteCount)
+        var trailer = StreamTable(sections: []).encoded(head: head)
+        let before = bytes.loadUnaligned(as: UInt64.self) % (1 << 62)
+        Sealing.store(before, at: 8, in: &trailer)
+        Sealing.store(UInt32(sections), at: 16, in: &trailer)
+        let covered = (head + table).withUnsafeBytes { BodyChecksum(of: $0) }
+        Sealing.store(covered.low, at: 28, in: &trailer)
+        Sealing.store(covered.high, at: 36, in: &trailer)
+        let checksum = Sealing.checksum(of: trailer.dropLast(4))
+        Sealing.store(checksum, at: trailer.count - 4, in: &trailer)
+        let decoded = try trailer.withUnsafeBytes {
+            try StreamTable.Trailer(
+                $0, fileBytes: before + UInt64(table.count + StreamTable.trailerBytes))
+        }
+        let read = try StreamTable(table, head: head, trailer: decoded)
+        precondition(
+            read.encoded(head: head).elementsEqual(table + trailer), "one form for equal tables")
     }
 
     // MARK: what needs a checksum, or a header beside the bytes

@@ -16,6 +16,11 @@ enum Sealing {
         store(checksum, at: count, in: &bytes)
     }
 
+    /// CRC32C without a key.
+    static func checksum(of bytes: ArraySlice<UInt8>) -> UInt32 {
+        bytes.withUnsafeBytes { ashlar_crc32c(0, $0.baseAddress, $0.count) }
+    }
+
     /// The last 4 of the 48 bytes at `start`, of a record that lies at `offset` of its pack.
     static func recordHeader(
         _ bytes: inout [UInt8], at start: Int, offset: UInt64, secret: StoreSecret, pack: PackID

@@ -91,7 +91,8 @@ struct SmallScene {
         }
     }
 
-    private static func fill(_ live: LiveStore) throws {
+    /// - Parameter sparse: where the sparse file's data lies.
+    static func fill(_ live: LiveStore, sparse offset: UInt64 = 600_000) throws {
         let volume = try volume(live)
         let folder = try volume.add("folder", in: 1, mode: 0o040755)
         for number in 0..<4 {
@@ -100,7 +101,7 @@ struct SmallScene {
             if number == 3 { try volume.addLink(file, as: "link", in: 1) }
         }
         let sparse = try volume.add("sparse", in: folder)
-        try volume.put(noise(3000, 77), into: sparse, at: 600_000)
+        try volume.put(noise(3000, 77), into: sparse, at: offset)
         try volume.setAttribute("user.short", of: sparse, noise(40, 5))
         try volume.setAttribute("user.long", of: sparse, noise(900, 6))
         try volume.addSymbolicLink("symlink", in: folder, to: "../file-1")
@@ -108,14 +109,14 @@ struct SmallScene {
         while try live.store.settleSnapshots() != nil {}
     }
 
-    private static func change(_ live: LiveStore) throws {
+    static func change(_ live: LiveStore, sparse offset: UInt64 = 600_000) throws {
         let volume = try volume(live)
         let file = try volume.add("late", in: 1)
         try volume.put(noise(2000, 99), into: file)
         try live.commit()
         try volume.put(noise(100, 98), into: file, at: 500)
         // Long enough for its change to be committed as a piece.
-        try volume.put(noise(50, 97), into: volume.find("sparse", in: "folder"), at: 600_500)
+        try volume.put(noise(50, 97), into: volume.find("sparse", in: "folder"), at: offset + 500)
         try volume.drop("file-0", in: 1)
     }
 }

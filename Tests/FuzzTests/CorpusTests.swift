@@ -30,6 +30,33 @@ final class CorpusTests: XCTestCase {
         print("\(inputs.count) inputs")
     }
 
+    func testFilesOfSnapshotsAnswerEveryInput() throws {
+        let inputs = try inputs("Streams")
+        XCTAssertGreaterThan(inputs.count, 10)
+        let target = try StreamTarget()
+        for (name, bytes) in inputs {
+            let complaint = bytes.withUnsafeBytes { target.run($0) }
+            XCTAssertNil(complaint, name)
+        }
+        print("\(inputs.count) inputs")
+    }
+
+    /// Each of the four files as it is, with all that is done with it; then edits of one kind each, of
+    /// the packs, of the head and of the end, with every kind of checksums.
+    func testEveryFileAndEveryKindOfEdit() throws {
+        let target = try StreamTarget()
+        for plan in UInt8(0)..<64 where plan & 12 == 0 {
+            XCTAssertNil([plan].withUnsafeBytes { target.run($0) }, "\(plan)")
+        }
+        for operation in UInt8(0)..<12 {
+            for round in UInt8(0)..<8 {
+                var input = [round &* 37]
+                input += [operation, round &* 5, round &* 91, round, 255 - round, 0x80, round, 3]
+                XCTAssertNil(input.withUnsafeBytes { target.run($0) }, "\(input)")
+            }
+        }
+    }
+
     /// Edits of one kind each, at places spread over the store: all of `StoreTarget` is walked.
     func testEveryKindOfEdit() throws {
         let target = try StoreTarget()

@@ -22,7 +22,7 @@ enum Layers {
             "Mount", "Control", "Console", "Repair", "Queries", "Restoring", "Streams", "Server",
         ],
         ["ashlar", "fsck", "estimate", "FuzzTargets", "stage-benchmarks"],
-        ["decoder-fuzzer", "store-fuzzer"],
+        ["decoder-fuzzer", "store-fuzzer", "stream-fuzzer"],
     ]
 
     /// The level of a module, or nil where the table does not name it.
