@@ -10,7 +10,7 @@ final class CrashWriter: @unchecked Sendable {
         /// Small files, some synchronised; links and removals.
         case small
         /// Editors and package managers: a temporary file renamed over the old one, with and without
-        /// fsync, with and without fsync of the directory.
+        /// fsync, with and without fsync of the directory, before it is closed and behind.
         case replacing
         /// A log: appends, each synchronised.
         case log
@@ -47,7 +47,9 @@ final class CrashWriter: @unchecked Sendable {
 
     /// Waits until the thread has ended.
     func finish() throws {
-        guard ended.wait(timeout: .now() + 60) == .success else { throw SystemError(ETIMEDOUT) }
+        guard ended.wait(timeout: .now() + 60 * Machine.patience) == .success else {
+            throw SystemError(ETIMEDOUT)
+        }
     }
 
     private func next() throws(SystemError) {
@@ -73,8 +75,18 @@ final class CrashWriter: @unchecked Sendable {
     private func replacing() throws(SystemError) {
         let target = "target-\(random.below(3))"
         let isSynchronized = random.below(2) == 0
-        try create("temporary", bytes: 1 + random.below(90_000), synchronized: isSynchronized)
-        try rename("temporary", target)
+        let isBeforeClose = random.below(3) == 0
+        try create(
+            "temporary", bytes: 1 + random.below(90_000), synchronized: isSynchronized
+        ) { (descriptor) throws(SystemError) in
+            guard isBeforeClose else { return }
+            try rename("temporary", target)
+            // And goes on writing, under its new name.
+            guard let file = files[target], random.below(2) == 0 else { return }
+            try write(descriptor, file, at: size(target), bytes: 1 + random.below(9000))
+            if random.below(2) == 0 { try synchronize(descriptor) }
+        }
+        if !isBeforeClose { try rename("temporary", target) }
         if random.below(4) == 0 { try synchronizeDirectory() }
     }
 
@@ -106,7 +118,8 @@ final class CrashWriter: @unchecked Sendable {
     private func size(_ name: String) -> Int { files[name].flatMap { sizes[$0] } ?? 0 }
 
     private func create(
-        _ name: String, bytes count: Int, synchronized: Bool
+        _ name: String, bytes count: Int, synchronized: Bool,
+        beforeClose: (_ descriptor: Int32) throws(SystemError) -> Void = { _ in }
     ) throws(SystemError) {
         let file = fileCount
         fileCount += 1
@@ -123,6 +136,7 @@ final class CrashWriter: @unchecked Sendable {
             done += part
         }
         if synchronized { try synchronize(descriptor) }
+        try beforeClose(descriptor)
     }
 
     private func write(

@@ -40,6 +40,10 @@ final class KillTests: EndToEndTestCase {
                 try killUnderLoad()
             }
             try checkAfterCrash("round \(round)", isDeep: round % 10 == 0)
+            if round % 50 == 0 {
+                print("\(round) rounds, \(workload.deedCount) deeds")
+                fflush(nil)
+            }
             if (testRun?.totalFailureCount ?? 0) > 0 { return }
         }
         try place.mount()

@@ -40,7 +40,7 @@ open class EndToEndTestCase: XCTestCase {
         }
         self.watchdog = watchdog
         DispatchQueue.global().asyncAfter(
-            deadline: .now() + Self.secondsMax, execute: watchdog)
+            deadline: .now() + Self.secondsMax * Machine.patience, execute: watchdog)
     }
 
     /// Mounts with `io_uring` set a parameter of the kernel: it is put back after the test.
@@ -121,7 +121,7 @@ open class EndToEndTestCase: XCTestCase {
     /// Waits until `condition` holds, at most `seconds`.
     @discardableResult
     public func wait(_ seconds: Double = 20, until condition: () throws -> Bool) rethrows -> Bool {
-        let deadline = Date(timeIntervalSinceNow: seconds)
+        let deadline = Date(timeIntervalSinceNow: seconds * Machine.patience)
         while Date() < deadline {
             if try condition() { return true }
             usleep(5_000)

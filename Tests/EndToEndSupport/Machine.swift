@@ -17,6 +17,11 @@ public enum Machine {
         ProcessInfo.processInfo.environment["ASHLAR_ROUNDS"].flatMap { Int($0) } ?? usual
     }
 
+    /// `ASHLAR_PATIENCE=N` in the environment: whatever has a time limit may take N times as long. For
+    /// runs beside so much else that a program may wait a minute for its turn.
+    public static let patience =
+        ProcessInfo.processInfo.environment["ASHLAR_PATIENCE"].flatMap { Double($0) } ?? 1
+
     /// Skips the test where nothing can be mounted.
     public static func requireMounts() throws {
         guard access("/dev/fuse", R_OK | W_OK) == 0 else {

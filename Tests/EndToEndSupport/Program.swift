@@ -67,7 +67,7 @@ public final class Program {
 
     /// Waits for the end; kills what takes longer than `seconds`.
     public func finish(seconds: Double = 60) throws -> ProgramResult {
-        let deadline = Date(timeIntervalSinceNow: seconds)
+        let deadline = Date(timeIntervalSinceNow: seconds * Machine.patience)
         var pause: useconds_t = 500
         var isLate = false
         while isRunning {

@@ -45,15 +45,28 @@ final class TreeModelTests: ModelTestCase {
 
     /// Several threads, each with a model of its own, and a folder in which all of them meet.
     func testRandomOperationsOfSeveralThreads() throws {
+        try checkCrowd(parts: 4, Self.operationCount / 12) { $0.perform($1) }
+    }
+
+    func testRandomOperationsOfSeveralProcesses() throws {
+        let scratch = folder
+        try checkCrowd(parts: 2, Self.operationCount / 12) { crowd, count in
+            try crowd.performInProcesses(count, scratch: scratch)
+        }
+    }
+
+    private func checkCrowd(
+        _ test: String = #function, parts: Int, _ count: Int,
+        _ perform: (Crowd, Int) throws -> [String]
+    ) throws {
         let model = try makeModel()
-        try eachRound { (place, random) in
+        try eachRound(test) { (place, random) in
             try place.mount("commit=1")
             try clear(model)
             let crowd = Crowd(model: model, top: place.mountpoint, random)
             try crowd.makeFolders()
-            for part in 0..<4 {
-                let complaints = crowd.perform(Self.operationCount / 12)
-                XCTAssertEqual(complaints, [])
+            for part in 0..<parts {
+                XCTAssertEqual(try perform(crowd, count), [])
                 try compare(place.mountpoint, model, "part \(part)", excluding: Crowd.shared)
                 guard !hasFailed else { return }
                 if part % 2 == 0 {
