@@ -100,8 +100,12 @@ final class DirectoryCache {
     var dirtyCount = 0
     /// Names in `entries` that exist.
     private(set) var presentCount = 0
-    /// Keys of `byCookie` in order; nil after a change.
+    /// Keys of `byCookie` in order, and perhaps some that are not there any more; nil: to be sorted.
+    /// Whoever lists a big directory while others change it would otherwise sort it with each call.
     private var sorted: [UInt64]?
+    /// Keys that came since, and how many of the sorted ones went.
+    private var added: [UInt64] = []
+    private var goneCount = 0
 
     init(isComplete: Bool) {
         self.isComplete = isComplete
@@ -116,22 +120,31 @@ final class DirectoryCache {
     func set(_ name: [UInt8], _ dentry: Dentry) {
         let old = entries.updateValue(dentry, forKey: name)
         presentCount += (dentry.isPresent ? 1 : 0) - (old?.isPresent ?? false ? 1 : 0)
-        if let old, old.cookie != 0, old.cookie != dentry.cookie {
-            byCookie[old.cookie] = nil
-            sorted = nil
+        if let old, old.cookie != 0, old.cookie != dentry.cookie { removeCookie(old.cookie) }
+        if dentry.cookie != 0, byCookie.updateValue(name, forKey: dentry.cookie) == nil,
+            sorted != nil
+        {
+            added.append(dentry.cookie)
+            sortAnewAfterMuch()
         }
-        if dentry.cookie != 0, byCookie.updateValue(name, forKey: dentry.cookie) == nil {
-            sorted = nil
-        }
+    }
+
+    private func removeCookie(_ cookie: UInt64) {
+        byCookie[cookie] = nil
+        goneCount += 1
+        sortAnewAfterMuch()
+    }
+
+    /// Keeps what has to be merged, or passed over, to a part of what is sorted.
+    private func sortAnewAfterMuch() {
+        guard let sorted, added.count + goneCount > 64 + sorted.count / 4 else { return }
+        self.sorted = nil
     }
 
     func remove(_ name: [UInt8]) {
         guard let old = entries.removeValue(forKey: name) else { return }
         if old.isPresent { presentCount -= 1 }
-        if old.cookie != 0 {
-            byCookie[old.cookie] = nil
-            sorted = nil
-        }
+        if old.cookie != 0 { removeCookie(old.cookie) }
     }
 
     /// Forgets what is in the index as well, and with it that the cache was complete. Names that
@@ -146,11 +159,17 @@ final class DirectoryCache {
         isComplete = false
     }
 
-    /// The cookies behind `cookie`, ascending.
+    /// The cookies behind `cookie`, ascending, each once; some may not be in `byCookie` any more.
     func cookies(after cookie: UInt64) -> ArraySlice<UInt64> {
         let all: [UInt64]
-        if let sorted { all = sorted } else { all = byCookie.keys.sorted() }
+        if let sorted {
+            all = added.isEmpty ? sorted : DirectoryCache.merged(sorted, added.sorted())
+        } else {
+            all = byCookie.keys.sorted()
+            goneCount = 0
+        }
         sorted = all
+        added = []
         var low = 0
         var high = all.count
         while low < high {
@@ -158,5 +177,18 @@ final class DirectoryCache {
             if all[middle] <= cookie { low = middle + 1 } else { high = middle }
         }
         return all[low...]
+    }
+    /// Two ascending lists as one; what both have, or one has twice, is there once.
+    private static func merged(_ a: [UInt64], _ b: [UInt64]) -> [UInt64] {
+        var result: [UInt64] = []
+        result.reserveCapacity(a.count + b.count)
+        var (i, j) = (0, 0)
+        while i < a.count || j < b.count {
+            let takesFirst = j == b.count || (i < a.count && a[i] <= b[j])
+            let next = takesFirst ? a[i] : b[j]
+            if takesFirst { i += 1 } else { j += 1 }
+            if result.last != next { result.append(next) }
+        }
+        return result
     }
 }

@@ -143,14 +143,13 @@ extension Volume {
         var pending = next.next()
         for known in cache.cookies(after: cookie) {
             if known > end { break }
+            guard let name = cache.byCookie[known] else { continue }
             while let listed = pending, listed.cookie < known {
                 result.append(listed)
                 pending = next.next()
             }
             if pending?.cookie == known { pending = next.next() }
-            guard let name = cache.byCookie[known], let dentry = cache.entries[name],
-                dentry.isPresent
-            else { continue }
+            guard let dentry = cache.entries[name], dentry.isPresent else { continue }
             result.append(
                 Listed(cookie: known, name: name, inode: dentry.inode, kind: dentry.kind))
             if result.count > 2 * Volume.listingBatchMax { return result }
