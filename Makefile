@@ -16,6 +16,9 @@
 #   make soak     a mount under fio, stress-ng, dbench, git, a C build, SQLite and PostgreSQL at once,
 #                 for MINUTES (30); as root
 #   make bench    measure beside other filesystems and backup tools (as root): docs/PERFORMANCE.md
+#   make bench-scale  a store of CHUNKS chunks (10000000) and FILES files (1000000) in one directory,
+#                 beside one of a hundredth (as root)
+#   make bench-index  an index of ENTRIES chunks (100000000) as it grows, without packs
 #   make bench-instructions  instructions of each stage under callgrind, beside a baseline
 #   make clean    remove what was built
 #
@@ -61,7 +64,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .PHONY: deps build build-tests build-fuzzers demo test test-scripts crash powercut cuts faults fuzz \
-	soak lint clean bench bench-test bench-instructions bench-baseline build-stages \
+	soak lint clean bench build-bench bench-scale bench-index bench-test bench-instructions bench-baseline build-stages \
 	install install-files uninstall
 
 deps:
@@ -156,12 +159,22 @@ soak: build
 # Others to compare with. RUNLEVEL=1 keeps packages from starting services.
 PEER_PACKAGES := e2fsprogs btrfs-progs gocryptfs zfs-fuse borgbackup restic casync debootstrap git
 
-bench: build
+bench: build build-bench
 	$(if $(filter install,$(PEERS)),RUNLEVEL=1 packaging/install-packages $(PEER_PACKAGES))
-	$(SWIFT) build -c release -j $(JOBS) --package-path Benchmarks \
-	    --scratch-path $(SCRATCH)-benchmarks
 	$(SCRATCH)-benchmarks/release/ashlar-benchmarks --programs $(BIN) --sources Benchmarks \
 	    --output Benchmarks/results $(BENCH)
+
+bench-scale: build build-bench
+	$(SCRATCH)-benchmarks/release/ashlar-benchmarks scale --programs $(BIN) \
+	    --chunks $(or $(CHUNKS),10000000) --files $(or $(FILES),1000000) $(BENCH)
+
+bench-index: build-stages
+	$(SCRATCH)-stages/release/stage-benchmarks --grow /var/tmp/ashlar-index \
+	    $(or $(ENTRIES),100000000)
+
+build-bench: deps
+	$(SWIFT) build -c release -j $(JOBS) --package-path Benchmarks \
+	    --scratch-path $(SCRATCH)-benchmarks
 
 # The statistics, tables and reports; no measurement.
 bench-test:

@@ -6,6 +6,7 @@
 ///
 ///     stage-benchmarks --list
 ///     stage-benchmarks STAGE COUNT
+///     stage-benchmarks --grow FOLDER ENTRIES [MEBIBYTES]    (`IndexGrowth`)
 ///
 /// Words: a *unit* is a mebibyte of input, or one operation; `--list` says which. Counting a run
 /// of many units and one of few, and dividing the difference, leaves no share to starting up.
@@ -47,12 +48,17 @@ enum StageBenchmarks {
             for stage in stages { print(stage.name, stage.unit) }
             return
         }
+        if arguments.first == "--grow", let growth = IndexGrowth(Array(arguments.dropFirst())) {
+            return try growth.run()
+        }
         guard arguments.count == 2, let name = arguments.first,
             let stage = stages.first(where: { $0.name == name }),
             let count = arguments.last.flatMap({ Int($0) }), count > 0
         else {
             FileHandle.standardError.write(
-                Data("usage: stage-benchmarks --list | STAGE COUNT\n".utf8))
+                Data(
+                    ("usage: stage-benchmarks --list | STAGE COUNT "
+                        + "| --grow FOLDER ENTRIES [MEBIBYTES]\n").utf8))
             exit(16)
         }
         try stage.run(count)

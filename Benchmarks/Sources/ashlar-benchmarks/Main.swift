@@ -19,6 +19,22 @@ import Foundation
 struct Benchmarks: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ashlar-benchmarks",
+        abstract: "Measure Ashlar.", subcommands: [ComparisonCommand.self, ScaleCommand.self],
+        defaultSubcommand: ComparisonCommand.self)
+
+    static func absolute(_ path: String) -> String {
+        URL(fileURLWithPath: path).standardizedFileURL.path
+    }
+
+    static func say(_ words: String) {
+        FileHandle.standardError.write(Data((words + "\n").utf8))
+    }
+}
+
+/// `make bench`.
+struct ComparisonCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compare",
         abstract: "Measure Ashlar beside other filesystems and backup tools.",
         discussion: """
             Needs root and loop devices. Peers that the machine does not have are named and left \
@@ -95,43 +111,44 @@ struct Benchmarks: ParsableCommand {
         do {
             try measure()
         } catch BenchmarkError.interrupted {
-            Self.say("interrupted; nothing is left behind")
+            Benchmarks.say("interrupted; nothing is left behind")
             throw ExitCode(130)
         } catch let error as BenchmarkError {
-            Self.say("ashlar-benchmarks: \(error)")
+            Benchmarks.say("ashlar-benchmarks: \(error)")
             throw ExitCode(1)
         }
     }
 
     private func measure() throws {
-        let work = Self.absolute(work)
+        let work = Benchmarks.absolute(work)
         setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
         BackingDisk.sweep(folder: work)
         if list { return try tellList(work) }
         let share = scale ?? (quick ? 0.25 : 1)
         let metrics = chosenMetrics
         let works = Work.all.filter { !metrics.isDisjoint(with: $0.metrics) }
-        let maker = CorpusMaker(cache: Self.absolute(cache), scale: share, say: Self.say)
+        let maker = CorpusMaker(
+            cache: Benchmarks.absolute(cache), scale: share, say: Benchmarks.say)
         let corpus = try maker.make(works.reduce(into: []) { $0.formUnion($1.needs) })
 
-        Self.say("making a disk of \(diskSize) GiB in \(work)")
+        Benchmarks.say("making a disk of \(diskSize) GiB in \(work)")
         let disk = try BackingDisk(folder: work, bytes: UInt64(diskSize) << 30)
         defer { disk.remove() }
         let (found, absent) = sorted(allPeers(disk))
         guard found.contains(where: { $0.name == BenchmarkKit.subject }) else {
             throw BenchmarkError.missing(absent.first ?? "no Ashlar")
         }
-        for words in absent { Self.say("left out: \(words)") }
+        for words in absent { Benchmarks.say("left out: \(words)") }
         let runner = Runner(
             peers: found,
             setting: Work.Setting(corpus: corpus, scale: share, seed: seed, scratch: work),
-            say: Self.say)
+            say: Benchmarks.say)
         let began = (time: Machines.now, load: Machines.load)
         func report() -> Report {
             Report(
                 machine: Machines.describe(
                     began: began.time, loadBefore: began.load,
-                    sources: Self.absolute(sources)),
+                    sources: Benchmarks.absolute(sources)),
                 rounds: rounds ?? (quick ? 1 : 3), scale: share,
                 peers: found.map { Report.PeerVersion(name: $0.name, version: $0.version) },
                 samples: runner.samples, notes: corpus.notes + absent + runner.notes)
@@ -139,7 +156,7 @@ struct Benchmarks: ParsableCommand {
         // Hours of work are kept though the next one is interrupted.
         defer { if let text = try? write(report()) { print(text) } }
         for work in works {
-            Self.say(work.name)
+            Benchmarks.say(work.name)
             try runner.measure(work, metrics: metrics, rounds: rounds ?? (quick ? 1 : 3))
             _ = try write(report())
         }
@@ -152,15 +169,15 @@ struct Benchmarks: ParsableCommand {
 
     /// All peers, Ashlar first, in the order they are shown.
     private func allPeers(_ disk: BackingDisk) -> [any Peer] {
-        let tools = Self.absolute(cache) + "/tools"
+        let tools = Benchmarks.absolute(cache) + "/tools"
         return [
-            AshlarPeer(disk: disk, programs: Self.absolute(programs), options: mountOptions),
+            AshlarPeer(disk: disk, programs: Benchmarks.absolute(programs), options: mountOptions),
             KernelPeer(.btrfs, disk: disk), KernelPeer(.ext4, disk: disk),
             PassthroughPeer(.lowLevel, disk: disk, tools: tools),
             PassthroughPeer(.paths, disk: disk, tools: tools), GocryptfsPeer(disk: disk),
             ZfsPeer(disk: disk), ArchivePeer(.restic, disk: disk), ArchivePeer(.borg, disk: disk),
             ArchivePeer(.casync, disk: disk),
-            ReferencePeer(sources: Self.absolute(sources) + "/Reference", tools: tools),
+            ReferencePeer(sources: Benchmarks.absolute(sources) + "/Reference", tools: tools),
         ]
     }
 
@@ -196,7 +213,7 @@ struct Benchmarks: ParsableCommand {
 
     /// Writes the report's files, and returns its tables.
     private func write(_ report: Report) throws -> String {
-        let folder = Self.absolute(output)
+        let folder = Benchmarks.absolute(output)
         try Files.makeFolder(folder)
         let text = Tables(report).all
         try report.json().write(to: URL(fileURLWithPath: folder + "/report.json"))
@@ -205,15 +222,7 @@ struct Benchmarks: ParsableCommand {
             try BarChart(report, metric: metric)?.svg.write(
                 toFile: "\(folder)/\(metric.name).svg", atomically: true, encoding: .utf8)
         }
-        Self.say("written to \(folder)")
+        Benchmarks.say("written to \(folder)")
         return text
-    }
-
-    private static func absolute(_ path: String) -> String {
-        URL(fileURLWithPath: path).standardizedFileURL.path
-    }
-
-    private static func say(_ words: String) {
-        FileHandle.standardError.write(Data((words + "\n").utf8))
     }
 }
