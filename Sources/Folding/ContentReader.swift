@@ -148,7 +148,11 @@ extension ContentReader {
     public func allocatedBytes(
         of content: StoredContent, in range: Range<UInt64>
     ) throws(TreeError) -> UInt64 {
-        if content.pieces.isEmpty, content.keyHasNoHoles {
+        let hasNoHoles =
+            content.pieces.isEmpty
+            ? content.keyHasNoHoles
+            : content.piecedAllocatedBytes == content.size && range.upperBound <= content.size
+        if hasNoHoles {
             let end = min(range.upperBound, content.size)
             return end - min(range.lowerBound, end)
         }

@@ -11,25 +11,35 @@ public struct StoredContent: Equatable, Sendable {
     /// Bytes of the key's `size` that are not holes, where known: a fold's result says so, and so
     /// does an inode without pieces. It spares reading a whole recipe to count or to find holes.
     public var keyAllocatedBytes: UInt64?
+    /// The same of key and pieces together, where there are pieces and it is known.
+    public var piecedAllocatedBytes: UInt64?
     /// The key's last cut stands whatever is appended: what a fold up to a decided cut knows, and
     /// what spares the next one reading the last chunk again. False is always right.
     public var endsAtCut: Bool
 
     public init(
         key: ContentKey = .none, size: UInt64 = 0, pieces: [ExtentChange.Piece] = [],
-        keyAllocatedBytes: UInt64? = nil, endsAtCut: Bool = false
+        keyAllocatedBytes: UInt64? = nil, piecedAllocatedBytes: UInt64? = nil,
+        endsAtCut: Bool = false
     ) {
         self.key = key
         self.size = size
         self.pieces = pieces
         self.keyAllocatedBytes = keyAllocatedBytes
+        self.piecedAllocatedBytes = piecedAllocatedBytes
         self.endsAtCut = endsAtCut
+    }
+
+    /// Bytes that are not in holes, where known.
+    public var allocatedBytes: UInt64? {
+        pieces.isEmpty ? keyAllocatedBytes : piecedAllocatedBytes
     }
 
     /// The key alone.
     var withoutPieces: StoredContent {
         var result = self
         result.pieces = []
+        result.piecedAllocatedBytes = nil
         return result
     }
 

@@ -65,12 +65,13 @@ final class ChunkReader: Sendable {
         }
     }
 
-    /// Super-chunks of data are one frame each, and read at once; of metadata one frame is read.
+    /// Most super-chunks of data are one frame, and read at once; of others one frame is read. The
+    /// first frame of several is read with the rest, which nobody can tell before.
     private func load(
         _ place: ChunkPlace, isMetadata: Bool
     ) throws(StoreError) -> DecodedFrame {
         let pack = try shelf.reader(place.pack)
-        if isMetadata { return try loadFrame(place, pack) }
+        if isMetadata || place.frame > 0 { return try loadFrame(place, pack) }
         let (header, body) = try readingPack { () throws(PackError) in
             try pack.readRecord(at: place.recordOffset)
         }

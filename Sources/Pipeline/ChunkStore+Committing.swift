@@ -95,8 +95,8 @@ extension ChunkStore {
             let awaited = state.closing
             var own = state.stuck
             state.stuck = []
-            for isMetadata in [false, true] {
-                if let builder = state.takeBuilder(isMetadata: isMetadata), !builder.isEmpty {
+            for use in SuperChunkUse.allCases {
+                if let builder = state.builders.removeValue(forKey: use), !builder.isEmpty {
                     own.append(builder)
                 }
             }

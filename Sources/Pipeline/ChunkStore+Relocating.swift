@@ -281,7 +281,8 @@ extension ChunkStore {
             let raw = UnsafeRawBufferPointer(buffer)
             var children: [ChunkName] = []
             if domain == .recipe { children = try RecipeChildren.names(raw, of: name) }
-            let full = try lay(name, raw, domain: domain, children: children)
+            let full = try lay(
+                name, raw, domain: domain, children: children, use: domain.use)
             if let full { layDown(full) }
         }
         try checkWritable()

@@ -42,8 +42,7 @@ extension ChunkStore {
         result.deadBytes = totals.deadBytes
         result.packs = UInt64(shelf.count)
         result.pendingBytes = laying.withLock { state in
-            let open = [state.data, state.metadata].reduce(0) { $0 + ($1?.rawBytes ?? 0) }
-            return UInt64(open) + state.fresh.values.reduce(0) { $0 + UInt64($1.rawBytes) }
+            UInt64(state.openBytes) + state.fresh.values.reduce(0) { $0 + UInt64($1.rawBytes) }
         }
         let counters = reader.frames.counters
         result.frameHits = counters.hits
@@ -75,8 +74,7 @@ extension ChunkStore {
     /// most.
     public var unappendedBytes: Int {
         laying.withLock { state in
-            let open = (state.data?.rawBytes ?? 0) + (state.metadata?.rawBytes ?? 0)
-            return state.stuck.reduce(open) { $0 + $1.rawBytes }
+            state.stuck.reduce(state.openBytes) { $0 + $1.rawBytes }
                 + state.closing.count * Int(parameters.superChunkBytes)
         }
     }

@@ -14,12 +14,22 @@ struct FreshChunk {
     var children: [ChunkName] = []
 }
 
+/// Which super-chunk a chunk is laid into: chunks that are read alike lie together.
+public enum SuperChunkUse: CaseIterable, Sendable {
+    /// One frame: compresses best, and who reads one chunk mostly reads its neighbours too.
+    case data
+    /// Of files that are big enough to be images of disks or databases, which are read and changed in
+    /// places: several frames (`ChunkStore.largeFileFrames`), of which one is read for that.
+    case largeFiles
+    /// Recipes and trees.
+    case metadata
+}
+
 /// What is on its way between a caller and the packs: chunks in open super-chunks, and those that
 /// were appended but are not in the index yet.
 struct LayingState {
-    /// Super-chunks that take chunks: one of data, one of metadata.
-    var data: SuperChunkBuilder?
-    var metadata: SuperChunkBuilder?
+    /// Super-chunks that take chunks.
+    var builders: [SuperChunkUse: SuperChunkBuilder] = [:]
     /// In which super-chunk a chunk waits that is not appended yet.
     var open: [ChunkName: SuperChunkBuilder] = [:]
     /// The owned names of recipe nodes that wait in `open`.
@@ -51,16 +61,6 @@ struct LayingState {
         open[name] != nil || (fresh[name] != nil && !damaged.contains(name))
     }
 
-    mutating func takeBuilder(isMetadata: Bool) -> SuperChunkBuilder? {
-        defer { if isMetadata { metadata = nil } else { data = nil } }
-        return isMetadata ? metadata : data
-    }
-
-    func builder(isMetadata: Bool) -> SuperChunkBuilder? {
-        isMetadata ? metadata : data
-    }
-
-    mutating func setBuilder(_ builder: SuperChunkBuilder, isMetadata: Bool) {
-        if isMetadata { metadata = builder } else { data = builder }
-    }
+    /// Raw bytes that wait in open super-chunks.
+    var openBytes: Int { builders.values.reduce(0) { $0 + $1.rawBytes } }
 }

@@ -50,18 +50,43 @@ extension NamespaceStage {
         }
         let old =
             record.pieceCount == 0 ? [] : try pieces(of: number, in: low..<high, applier.index)
-        var now = old
-        for change in changes { now = NamespaceStage.replacing(now, change) }
+        let now = NamespaceStage.replacing(old, changes)
         guard now != old else { return }
-        for piece in now {
-            if let name = piece.chunk { try applier.count(name, by: 1, domain: .data) }
-        }
-        for piece in old {
-            if let name = piece.chunk { try applier.count(name, by: -1, domain: .data) }
-        }
-        put(now, insteadOf: old, of: number, &batch)
+        try put(now, insteadOf: old, of: number, &applier, &batch)
         let count = record.pieceCount + UInt64(now.count)
         try change(number, applier) { $0.pieceCount = count - min(count, UInt64(old.count)) }
+    }
+
+    /// `pieces`, ascending and apart, with some ranges of them replaced, one after the other: in one
+    /// pass where these are ascending and apart, as commits have them.
+    static func replacing(
+        _ pieces: [ExtentChange.Piece], _ changes: [ExtentChange]
+    ) -> [ExtentChange.Piece] {
+        let areInOrder = zip(changes, changes.dropFirst()).allSatisfy {
+            $0.range.upperBound <= $1.range.lowerBound
+        }
+        guard areInOrder, changes.count > 1 else { return changes.reduce(pieces, replacing) }
+        var result: [ExtentChange.Piece] = []
+        result.reserveCapacity(pieces.count + 2 * changes.count)
+        var next = 0
+        var from: UInt64 = 0
+        // What lies between two changed ranges stays. A piece may reach over several of them.
+        func keep(to limit: UInt64) {
+            while next < pieces.count, pieces[next].offset < limit {
+                if pieces[next].end > from {
+                    result.append(pieces[next].clamped(to: from..<limit))
+                }
+                guard pieces[next].end <= limit else { return }
+                next += 1
+            }
+        }
+        for change in changes {
+            if from < change.range.lowerBound { keep(to: change.range.lowerBound) }
+            result.append(contentsOf: change.pieces)
+            from = change.range.upperBound
+        }
+        keep(to: .max)
+        return result
     }
 
     /// `pieces`, ascending and apart, with a range of them replaced.
@@ -85,22 +110,28 @@ extension NamespaceStage {
         return result
     }
 
+    /// Goes over both lists, which are ascending: what they have in common is not touched. New pieces
+    /// are counted before old ones are let go.
     private func put(
         _ now: [ExtentChange.Piece], insteadOf old: [ExtentChange.Piece], of number: UInt64,
-        _ batch: inout MetadataBatch
-    ) {
-        var kept: [UInt64: ExtentChange.Piece] = [:]
-        for piece in now { kept[piece.offset] = piece }
-        for piece in old where kept[piece.offset] == nil {
-            batch.delete(NamespaceKey.piece(volume, inode: number, offset: piece.offset))
+        _ applier: inout CommitApplier, _ batch: inout MetadataBatch
+    ) throws(StoreError) {
+        var released: [ChunkName] = []
+        var (new, gone) = (now[...], old[...])
+        while let first = [new.first?.offset, gone.first?.offset].compactMap({ $0 }).min() {
+            let laid = new.first?.offset == first ? new.popFirst() : nil
+            let left = gone.first?.offset == first ? gone.popFirst() : nil
+            guard laid != left else { continue }
+            let key = NamespaceKey.piece(volume, inode: number, offset: first)
+            if let name = left?.chunk { released.append(name) }
+            guard let laid else {
+                batch.delete(key)
+                continue
+            }
+            if let name = laid.chunk { try applier.count(name, by: 1, domain: .data) }
+            batch.put(key, PieceRecord(laid).encoded())
         }
-        var before: [UInt64: ExtentChange.Piece] = [:]
-        for piece in old { before[piece.offset] = piece }
-        for piece in now where before[piece.offset] != piece {
-            batch.put(
-                NamespaceKey.piece(volume, inode: number, offset: piece.offset),
-                PieceRecord(piece).encoded())
-        }
+        for name in released { try applier.count(name, by: -1, domain: .data) }
     }
 
     /// The index's pieces that overlap `range`, ascending.

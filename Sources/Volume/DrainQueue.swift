@@ -61,6 +61,9 @@ final class DrainQueue: Sendable {
             niceness: ChunkStore.workerNiceness)
     }
 
+    /// Whether a commit waits for a worker.
+    var areAwaited: Bool { state.withLock { $0.captureJobs > 0 } }
+
     /// Bytes that are buffered now.
     var bufferedBytes: Int { state.withLock { $0.bufferedBytes } }
 

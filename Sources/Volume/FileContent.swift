@@ -36,6 +36,10 @@ final class FileContent: Sendable {
         var active = DirtyRanges()
         var frozen: FrozenRanges?
         var isFolding = false
+        /// Commits and others that wait for a fold to end: before the next part of a long one.
+        var foldWaiters = 0
+        /// A worker is to fold pieces of which there are too many, or does so.
+        var isReducing = false
         /// Waits in the queue of files to be folded.
         var isQueued = false
         /// Memory of `active` and `frozen` that the store's budget was told of, in bytes.
@@ -83,7 +87,8 @@ final class FileContent: Sendable {
                 size: image.size,
                 stored: StoredContent(
                     key: key, size: image.size, pieces: pieces,
-                    keyAllocatedBytes: pieces.isEmpty ? image.allocatedBytes : nil),
+                    keyAllocatedBytes: pieces.isEmpty ? image.allocatedBytes : nil,
+                    piecedAllocatedBytes: pieces.isEmpty ? nil : image.allocatedBytes),
                 committed: Committed(
                     key: key, size: image.size, allocatedBytes: image.allocatedBytes,
                     hasPieces: !pieces.isEmpty)))
@@ -122,7 +127,10 @@ final class FileContent: Sendable {
     func beginFold<Seen>(
         _ observe: (borrowing State) -> Seen
     ) -> (beginning: Beginning?, stored: StoredContent, seen: Seen) {
-        state.wait(until: { !$0.isFolding }) { state in
+        state.withLock { $0.foldWaiters += 1 }
+        defer { state.broadcast() }
+        return state.wait(until: { !$0.isFolding }) { state in
+            state.foldWaiters -= 1
             let seen = observe(state)
             guard state.isUnfolded else { return (nil, state.stored, seen) }
             let frozen = FrozenRanges(
@@ -135,7 +143,10 @@ final class FileContent: Sendable {
 
     /// As `beginFold`, also where nothing is buffered: to fold pieces.
     func beginFoldOfPieces() -> Beginning {
-        state.wait(until: { !$0.isFolding }) { state in
+        state.withLock { $0.foldWaiters += 1 }
+        defer { state.broadcast() }
+        return state.wait(until: { !$0.isFolding }) { state in
+            state.foldWaiters -= 1
             let frozen = FrozenRanges(ranges: state.active.takeAll(), fileBytes: state.size)
             state.frozen = frozen
             state.isFolding = true
@@ -143,14 +154,50 @@ final class FileContent: Sendable {
         }
     }
 
+    /// Begins a fold of the first pieces alone, once no other fold is under way or waited for: what
+    /// is buffered, and the other pieces, stay where they are. nil where `leaving` or fewer are left.
+    /// - Returns: the key with those pieces, and the others.
+    func beginFoldOfSomePieces(
+        atOnce: Int, leaving: Int
+    ) -> (some: StoredContent, rest: [ExtentChange.Piece])? {
+        state.wait(until: { !$0.isFolding && $0.foldWaiters == 0 }) { state in
+            let pieces = state.stored.pieces
+            guard pieces.count > leaving else { return nil }
+            state.isFolding = true
+            var some = state.stored
+            some.pieces = Array(pieces.prefix(atOnce))
+            some.piecedAllocatedBytes = nil
+            return (some, Array(pieces.dropFirst(atOnce)))
+        }
+    }
+
+    /// Ends it: the key has those pieces now.
+    func endFoldOfSomePieces(_ folded: StoredContent, rest: [ExtentChange.Piece]) {
+        defer { state.broadcast() }
+        state.withLock { state in
+            let allocated = state.stored.allocatedBytes
+            state.stored = folded
+            state.stored.pieces = rest
+            if !rest.isEmpty { state.stored.piecedAllocatedBytes = allocated }
+            state.mustRestate = true
+            state.isFolding = false
+            state.cursor = nil
+        }
+    }
+
     /// Ends a fold: what it made takes the place of what it was made of. `foldedSize` is where the
-    /// key ends; what was frozen behind it comes back to the buffers.
+    /// key ends; what was frozen behind it comes back to the buffers. `piecedRanges` are those in
+    /// which pieces were laid: a commit learns of them together with the pieces, or not yet.
     /// - Returns: by how much the buffered memory has changed, in bytes.
-    func endFold(_ stored: StoredContent, foldedSize: UInt64) -> Int {
+    func endFold(
+        _ stored: StoredContent, foldedSize: UInt64, piecedRanges: [Range<UInt64>] = []
+    ) -> Int {
         defer { state.broadcast() }
         return state.withLock { state in
+            state.piecedRanges.append(contentsOf: piecedRanges)
             // A key that comes back to what it was has lost its pieces all the same.
             if !state.stored.pieces.isEmpty, stored.pieces.isEmpty { state.mustRestate = true }
+            if stored.pieces.isEmpty { state.isReducing = false }
             state.stored = stored
             if let frozen = state.frozen, foldedSize < frozen.fileBytes {
                 frozen.ranges.discard(below: foldedSize)

@@ -1,8 +1,15 @@
 // Small changes of big files: committed as they are, folded later.
+//
+// A fold reads, cuts and compresses the chunks around each place that it changes, and decompresses
+// the super-chunks they lie in: a hundred times the bytes of a small change. So scattered small
+// changes become *pieces*, short chunks on top of the key. They are folded by the next checkpoint;
+// and, so that it has a bounded number of them to fold, some at a time by workers while a file has
+// more than `VolumeOptions.piecesKept`.
 import DiskFormat
 import FileModel
 import Folding
 import Trees
+import WriteBuffers
 
 /// Lists of pieces, ascending and apart.
 enum Pieces {
@@ -10,16 +17,70 @@ enum Pieces {
     static func clip(
         _ pieces: [ExtentChange.Piece], to range: Range<UInt64>
     ) -> [ExtentChange.Piece] {
-        pieces.compactMap { part(of: $0, in: range) }
+        var result: [ExtentChange.Piece] = []
+        for piece in pieces[index(in: pieces, endingAfter: range.lowerBound)...] {
+            guard piece.offset < range.upperBound else { break }
+            if let part = part(of: piece, in: range) { result.append(part) }
+        }
+        return result
     }
 
-    /// `pieces` with `laid` instead of what they had in `range`.
+    /// `pieces` with what was laid in some ranges, ascending and apart, instead of what they had
+    /// there. One pass over all.
     static func lay(
-        _ laid: [ExtentChange.Piece], over pieces: [ExtentChange.Piece], in range: Range<UInt64>
+        _ laid: [(range: Range<UInt64>, pieces: [ExtentChange.Piece])],
+        over pieces: [ExtentChange.Piece]
     ) -> [ExtentChange.Piece] {
-        let before = pieces.compactMap { part(of: $0, in: 0..<range.lowerBound) }
-        let after = pieces.compactMap { part(of: $0, in: range.upperBound..<UInt64.max) }
-        return before + laid + after
+        var result: [ExtentChange.Piece] = []
+        result.reserveCapacity(pieces.count + 2 * laid.count)
+        var from: UInt64 = 0
+        var next = 0
+        // What lies before `limit` and behind the range before. A piece may reach over several.
+        func keep(to limit: UInt64) {
+            while next < pieces.count, pieces[next].offset < limit {
+                if let part = part(of: pieces[next], in: from..<limit) { result.append(part) }
+                guard pieces[next].offset + pieces[next].length <= limit else { return }
+                next += 1
+            }
+        }
+        for (range, new) in laid {
+            keep(to: range.lowerBound)
+            result.append(contentsOf: new)
+            from = range.upperBound
+        }
+        keep(to: UInt64.max)
+        return result
+    }
+
+    /// Ranges in order, those that touch or overlap joined.
+    static func joined(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
+        var result: [Range<UInt64>] = []
+        for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = result.last, last.upperBound >= range.lowerBound {
+                result[result.count - 1] =
+                    last.lowerBound..<max(last.upperBound, range.upperBound)
+            } else {
+                result.append(range)
+            }
+        }
+        return result
+    }
+
+    /// The first piece that ends behind `offset`; the count where there is none.
+    private static func index(
+        in pieces: [ExtentChange.Piece], endingAfter offset: UInt64
+    ) -> Int {
+        var low = 0
+        var high = pieces.count
+        while low < high {
+            let middle = (low + high) / 2
+            if pieces[middle].offset + pieces[middle].length > offset {
+                high = middle
+            } else {
+                low = middle + 1
+            }
+        }
+        return low
     }
 
     private static func part(
@@ -38,15 +99,15 @@ enum Pieces {
 }
 
 extension Volume {
-    /// What is committed as pieces: files of at least `VolumeOptions.piecedFileBytesMin`, of which so
-    /// little changed, with so few pieces in all. Everything else is folded at once.
+    /// What becomes pieces, of files of at least `VolumeOptions.piecedFileBytesMin`: so little in so
+    /// few places; or more, where the places are short. Everything else is folded at once.
     private static let piecedChangeBytesMax: UInt64 = 256 << 10
     private static let piecedRangesMax = 64
-    private static let piecesMax = 1024
+    private static let scatteredRangeBytesMean: UInt64 = 32 << 10
 
     /// Stores the changed ranges as short chunks on top of the key, where that is cheaper than
-    /// folding: the answer to a database that synchronises small writes. nil where it is not, with
-    /// nothing done.
+    /// folding: the answer to a database that synchronises small writes, and to a machine that
+    /// writes to its disk's image. nil where it is not, with nothing done.
     func layPieces(
         _ beginning: FileContent.Beginning, _ content: FileContent
     ) throws(FileError) -> StoredContent? {
@@ -56,25 +117,46 @@ extension Volume {
         else { return nil }
         let patches = frozen.patches
         let changed = patches.reduce(0) { $0 + UInt64($1.range.count) }
-        guard changed <= Volume.piecedChangeBytesMax, patches.count <= Volume.piecedRangesMax,
-            stored.pieces.count + 2 * patches.count <= Volume.piecesMax
+        let isLittle =
+            changed <= Volume.piecedChangeBytesMax && patches.count <= Volume.piecedRangesMax
+        let isScattered = changed <= UInt64(patches.count) * Volume.scatteredRangeBytesMean
+        guard isLittle || isScattered,
+            stored.pieces.count + 2 * patches.count <= options.piecesMax
         else { return nil }
         var result = stored
-        let access = StoreAccess(store)
+        let access = StoreAccess(
+            store, isOfLargeFile: stored.size >= options.largeFileBytesMin)
         do throws(TreeError) {
+            var laid: [(range: Range<UInt64>, pieces: [ExtentChange.Piece])] = []
+            laid.reserveCapacity(patches.count)
             for patch in patches {
-                let laid = try pieces(of: patch, frozen, access)
-                result.pieces = Pieces.lay(laid, over: result.pieces, in: patch.range)
+                laid.append((patch.range, try pieces(of: patch, frozen, access)))
             }
+            result.pieces = Pieces.lay(laid, over: stored.pieces)
+            result.piecedAllocatedBytes = try Volume.allocatedBytes(
+                of: stored, under: patches, access)
         } catch {
             drains.account(content.abandonFold())
             throw access.fileError(error)
         }
-        content.state.withLock { state in
-            state.piecedRanges.append(contentsOf: patches.map(\.range))
-        }
-        drains.account(content.endFold(result, foldedSize: frozen.fileBytes))
+        drains.account(
+            content.endFold(
+                result, foldedSize: frozen.fileBytes, piecedRanges: patches.map(\.range)))
         return result
+    }
+
+    /// How many bytes of `stored` with `patches` on top are not in holes, where that is known without
+    /// reading all of its recipe; of a file without holes nothing is read.
+    private static func allocatedBytes(
+        of stored: StoredContent, under patches: [Patch], _ access: StoreAccess
+    ) throws(TreeError) -> UInt64? {
+        guard var total = stored.allocatedBytes else { return nil }
+        let reader = ContentReader(store: access, cursor: RecipeCursor())
+        for patch in patches {
+            total -= try reader.allocatedBytes(of: stored, in: patch.range)
+            if patch.kind != .hole { total += UInt64(patch.range.count) }
+        }
+        return total
     }
 
     private func pieces(
@@ -106,5 +188,29 @@ extension Volume {
             position = part.upperBound
         }
         return pieces
+    }
+
+    /// A worker's turn for a file with too many pieces: folds the first ones, some at a time, until
+    /// half of what may be kept is left, or a commit needs workers. Then the next write calls one.
+    func reducePieces(_ content: FileContent) throws(FileError) {
+        while !drains.areAwaited,
+            let (some, rest) = content.beginFoldOfSomePieces(
+                atOnce: options.piecesFoldedAtOnce, leaving: options.piecesKept / 2)
+        {
+            let bench = takeBench(fileBytes: some.size)
+            defer { giveBack(bench) }
+            do throws(TreeError) {
+                let nothing = FrozenRanges(ranges: DirtyRanges(), fileBytes: some.size)
+                let result = try bench.folder.fold(
+                    some, patches: [], bytes: nothing, newSize: some.size)
+                content.endFoldOfSomePieces(result.content, rest: rest)
+            } catch {
+                drains.account(content.abandonFold())
+                throw bench.access.fileError(error)
+            }
+        }
+        // After a failure it stays set: not to be tried again with each write.
+        content.state.withLock { $0.isReducing = false }
+        content.state.broadcast()
     }
 }

@@ -14,12 +14,18 @@ import Trees
 final class StoreAccess: ContentStore {
     let store: ChunkStore
     private(set) var failure: StoreError?
+    /// Whether what is put is of a file that will be read and changed in places.
+    private var isOfLargeFile: Bool
 
-    /// Forgets the last task's error.
-    func reset() { failure = nil }
+    /// Begins another task.
+    func reset(isOfLargeFile: Bool) {
+        failure = nil
+        self.isOfLargeFile = isOfLargeFile
+    }
 
-    init(_ store: ChunkStore) {
+    init(_ store: ChunkStore, isOfLargeFile: Bool = false) {
         self.store = store
+        self.isOfLargeFile = isOfLargeFile
     }
 
     func readNode(_ name: ChunkName, domain: ChunkDomain) throws(TreeError) -> [UInt8] {
@@ -35,7 +41,9 @@ final class StoreAccess: ContentStore {
     }
 
     func putData(_ bytes: UnsafeRawBufferPointer) throws(TreeError) -> ChunkName {
-        try run(nil) { () throws(StoreError) in try store.put(bytes, domain: .data) }
+        try run(nil) { () throws(StoreError) in
+            try store.put(bytes, domain: .data, isOfLargeFile: isOfLargeFile)
+        }
     }
 
     func readData(

@@ -187,9 +187,15 @@ extension Volume {
 
     private struct CapturedContent {
         var content: StoredContent
-        var size: UInt64
-        /// Counted by the fold; nil where nothing was folded.
-        var allocatedBytes: UInt64?
+
+        init(_ content: StoredContent) {
+            self.content = content
+        }
+
+        /// A complete fold ends where the file does.
+        var size: UInt64 { content.size }
+        /// Counted by whoever made the content; nil where it is not known.
+        var allocatedBytes: UInt64? { content.allocatedBytes }
     }
 
     private func foldCaptured(
@@ -198,24 +204,19 @@ extension Volume {
     ) throws(FileError) -> CapturedContent {
         if let beginning {
             if !foldsAll, let laid = try layPieces(beginning, content) {
-                return CapturedContent(content: laid, size: beginning.frozen.fileBytes)
+                noteAllocation(node, content, laid)
+                return CapturedContent(laid)
             }
             let result = try fold(beginning, content, mode: .complete)
-            noteAllocation(node, content, result)
-            return CapturedContent(
-                content: result.content, size: beginning.frozen.fileBytes,
-                allocatedBytes: result.allocatedBytes)
+            noteAllocation(node, content, result.content)
+            return CapturedContent(result.content)
         }
-        guard foldsAll, !stored.pieces.isEmpty else {
-            return CapturedContent(content: stored, size: stored.size)
-        }
+        guard foldsAll, !stored.pieces.isEmpty else { return CapturedContent(stored) }
         // Only pieces: laid over nothing new, they are folded all the same.
         let pieced = content.beginFoldOfPieces()
         let result = try fold(pieced, content, mode: .complete)
-        noteAllocation(node, content, result)
-        return CapturedContent(
-            content: result.content, size: pieced.frozen.fileBytes,
-            allocatedBytes: result.allocatedBytes)
+        noteAllocation(node, content, result.content)
+        return CapturedContent(result.content)
     }
 
     private func allocatedBytes(of stored: StoredContent) throws(FileError) -> UInt64 {
@@ -251,7 +252,7 @@ extension Volume {
                 captured.extents = [all]
                 return captured
             }
-            captured.extents = ranges.map { range in
+            captured.extents = Pieces.joined(ranges).map { range in
                 ExtentChange(
                     inode: node.inode, range: range,
                     pieces: Pieces.clip(stored.pieces, to: range))

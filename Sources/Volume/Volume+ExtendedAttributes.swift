@@ -193,7 +193,7 @@ extension Volume {
         guard !stored.pieces.isEmpty else { return stored.key }
         try checkWritable()
         let result = try fold(content.beginFoldOfPieces(), content, mode: .complete)
-        noteAllocation(node, content, result)
+        noteAllocation(node, content, result.content)
         namespace.withLock { $0.markDirty(node) }
         return result.content.key
     }

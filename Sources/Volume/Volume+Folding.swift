@@ -34,17 +34,32 @@ extension Volume {
             return state.active.byteCount
         }
         let isLong = bufferedBytes > DrainQueue.fileBytesMax / 2
-        try fold(node, content, mode: isLong ? .upToDecidedCut : .complete)
+        try foldOrLay(node, content, mode: isLong ? .upToDecidedCut : .complete)
         // The end of a stream, of which the writer may not say more for long.
         let hasShrunk = content.state.withLock { state -> Bool? in
             guard !state.isQueued, !state.active.isEmpty else { return nil }
             state.isQueued = state.active.byteCount < bufferedBytes
             return state.isQueued
         }
-        guard let hasShrunk else { return }
-        if hasShrunk { return drains.enqueue(node, content, of: self) }
-        // Nothing more is decided: an end of two blocks counts as much as a long stream.
-        try fold(node, content, mode: .complete)
+        if hasShrunk == true {
+            drains.enqueue(node, content, of: self)
+        } else if hasShrunk == false {
+            // Nothing more is decided: an end of two blocks counts as much as a long stream.
+            try foldOrLay(node, content, mode: .complete)
+        }
+        if content.state.withLock({ $0.isReducing }) { try reducePieces(content) }
+    }
+
+    /// Folds what is buffered, or lays it as pieces.
+    private func foldOrLay(
+        _ node: Node, _ content: FileContent, mode: FoldMode
+    ) throws(FileError) {
+        guard let beginning = content.beginFold({ _ in }).beginning else { return }
+        if let laid = try layPieces(beginning, content) {
+            noteAllocation(node, content, laid)
+        } else {
+            noteAllocation(node, content, try fold(beginning, content, mode: mode).content)
+        }
     }
 
     /// Folds all that is buffered, so that `stored` is the whole content as of some instant during
@@ -56,7 +71,7 @@ extension Volume {
         let begun = content.beginFold { _ in }
         guard let beginning = begun.beginning else { return begun.stored }
         let result = try fold(beginning, content, mode: mode)
-        noteAllocation(node, content, result)
+        noteAllocation(node, content, result.content)
         return result.content
     }
 
@@ -64,9 +79,8 @@ extension Volume {
     func fold(
         _ beginning: FileContent.Beginning, _ content: FileContent, mode: FoldMode
     ) throws(FileError) -> FoldResult {
-        let bench = benches.withLock { $0.popLast() } ?? FoldBench(store, chunker)
-        bench.access.reset()
-        defer { benches.withLock { $0.append(bench) } }
+        let bench = takeBench(fileBytes: beginning.frozen.fileBytes)
+        defer { giveBack(bench) }
         do throws(TreeError) {
             let result = try bench.folder.fold(
                 beginning.stored, patches: beginning.frozen.patches, bytes: beginning.frozen,
@@ -79,15 +93,26 @@ extension Volume {
         }
     }
 
+    func takeBench(fileBytes: UInt64) -> FoldBench {
+        let bench = benches.withLock { $0.popLast() } ?? FoldBench(store, chunker)
+        bench.access.reset(isOfLargeFile: fileBytes >= options.largeFileBytesMin)
+        return bench
+    }
+
+    func giveBack(_ bench: FoldBench) {
+        benches.withLock { $0.append(bench) }
+    }
+
     /// The exact count of allocated bytes, once it is known for the file as it is.
-    func noteAllocation(_ node: Node, _ content: FileContent, _ result: FoldResult) {
+    func noteAllocation(_ node: Node, _ content: FileContent, _ stored: StoredContent) {
+        guard let allocated = stored.allocatedBytes else { return }
         content.state.withLock { state in
-            guard !state.isUnfolded, state.frozen == nil, state.size == result.foldedSize,
-                state.stored.key == result.content.key
+            guard !state.isUnfolded, state.frozen == nil, state.size == stored.size,
+                state.stored.key == stored.key, state.stored.pieces == stored.pieces
             else { return }
             namespace.withLock { _ in
-                node.image.allocatedBytes = result.allocatedBytes
-                node.image.content = result.content.key
+                node.image.allocatedBytes = allocated
+                node.image.content = stored.key
                 node.allocatedIsStale = false
             }
         }

@@ -46,8 +46,12 @@ extension Volume {
         let change = state.account()
         let queues = !state.isQueued
         state.isQueued = true
-        let foldsNow =
+        var foldsNow =
             state.active.byteCount > DrainQueue.fileBytesMax && !state.isFolding
+        if state.stored.pieces.count > options.piecesKept, !state.isReducing {
+            state.isReducing = true
+            foldsNow = true
+        }
         return Written(change: change, queues: queues, foldsNow: foldsNow)
     }
 
@@ -317,7 +321,7 @@ extension Volume {
         if !stored.pieces.isEmpty {
             // A key says nothing of them.
             let result = try fold(content.beginFoldOfPieces(), content, mode: .complete)
-            noteAllocation(source, content, result)
+            noteAllocation(source, content, result.content)
             stored = result.content
         }
         guard stored.pieces.isEmpty, stored.size == size else { return false }

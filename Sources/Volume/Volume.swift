@@ -158,6 +158,15 @@ public struct VolumeOptions: Sendable {
     public var residentBytesMax: UInt64?
     /// Changes of shorter files are folded at each commit; in bytes. Only tests need another one.
     var piecedFileBytesMin: UInt64 = 512 << 10
+    /// Files of so many bytes are taken for images of disks, databases and the like, which are read and
+    /// changed in places. Only tests need another one.
+    var largeFileBytesMin: UInt64 = 64 << 20
+    /// Pieces of one file, each a short chunk on top of its content: above the first number workers
+    /// begin to fold them, so many at a time, while a commit that holds the file waits; above the last
+    /// all are folded at once. Only tests need others.
+    var piecesKept = 2048
+    var piecesFoldedAtOnce = 64
+    var piecesMax = 8192
 
     public init() {}
 }

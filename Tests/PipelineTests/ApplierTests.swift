@@ -71,6 +71,45 @@ final class ApplierTests: XCTestCase {
         }
     }
 
+    /// Many ranges in one pass, as one after the other.
+    func testRangesOfPiecesAreReplacedAtOnce() {
+        var random = seeded()
+        for round in 0..<300 {
+            func list(in range: Range<UInt64>, gaps: UInt64) -> [ExtentChange.Piece] {
+                var pieces: [ExtentChange.Piece] = []
+                var position = range.lowerBound
+                while position < range.upperBound {
+                    position += UInt64.random(in: 0...gaps, using: &random)
+                    guard position < range.upperBound else { break }
+                    let length = min(
+                        UInt64.random(in: 1...gaps, using: &random), range.upperBound - position)
+                    let name = ChunkName(w0: random.next(), w1: 0, w2: 0, w3: 0)
+                    pieces.append(
+                        ExtentChange.Piece(
+                            offset: position, length: length,
+                            source: Bool.random(using: &random)
+                                ? .hole : .data(name, chunkBytes: 1 << 20, offset: 7)))
+                    position += length
+                }
+                return pieces
+            }
+            let old = list(in: 0..<4000, gaps: round % 2 == 0 ? 40 : 900)
+            var changes: [ExtentChange] = []
+            var position: UInt64 = 0
+            while position < 4000 {
+                let from = position + UInt64.random(in: 0...300, using: &random)
+                let to = from + UInt64.random(in: 1...300, using: &random)
+                changes.append(
+                    ExtentChange(inode: 2, range: from..<to, pieces: list(in: from..<to, gaps: 60)))
+                position = to
+            }
+            if round % 3 == 0 { changes.shuffle(using: &random) }
+            XCTAssertEqual(
+                NamespaceStage.replacing(old, changes),
+                changes.reduce(old) { NamespaceStage.replacing($0, $1) })
+        }
+    }
+
     func testPiecesAreTrimmedSplitAndCounted() throws {
         try withStore { store in
             let chunk = try store.put([UInt8](repeating: 5, count: 1000))

@@ -29,6 +29,37 @@ final class BasicTests: XCTestCase {
         }
     }
 
+    /// Data of large files lies in several frames to a super-chunk, each of which is read and
+    /// verified by itself.
+    func testDataOfLargeFilesIsReadByFrames() throws {
+        var random = seeded()
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let store = try ChunkStore.open(backend, index: index, options: options())
+        var chunks: [ChunkName: [UInt8]] = [:]
+        for _ in 0..<60 {
+            let bytes = random.bytes(Int.random(in: 1...20_000, using: &random))
+            let name = try bytes.withUnsafeBytes {
+                try store.put($0, domain: .data, isOfLargeFile: true)
+            }
+            chunks[name] = bytes
+        }
+        let other = try store.put(random.bytes(20_000))
+        _ = try store.commit(store.draft { _ in })
+        var frames: Set<UInt16> = []
+        for (name, bytes) in chunks {
+            XCTAssertEqual(try store.bytes(of: name, domain: .data), bytes)
+            let place = try XCTUnwrap(store.index.chunk(name)?.places.first)
+            frames.insert(place.frame)
+            let frame = try store.reader.frame(place, isMetadata: false)
+            XCTAssertTrue(frame.bytes.count <= 16 << 10 || frame.entries.count == 1)
+            XCTAssertNil(frame.find(other), "other data lies apart")
+        }
+        XCTAssertGreaterThan(frames.count, 3)
+        try store.close()
+    }
+
     func testPutReadAndDeduplicate() throws {
         var random = seeded()
         let backend = MemoryBackend()

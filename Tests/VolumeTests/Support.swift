@@ -37,6 +37,10 @@ func smallOptions() -> VolumeOptions {
     options.behaviour.accessTimes = .never
     options.dirtyBytesMax = 256 << 10
     options.piecedFileBytesMin = 24 << 10
+    options.largeFileBytesMin = 48 << 10
+    options.piecesKept = 14
+    options.piecesFoldedAtOnce = 4
+    options.piecesMax = 40
     options.nodesMax = 40
     return options
 }
