@@ -100,7 +100,8 @@ enum Pieces {
 
 extension Volume {
     /// What becomes pieces, of files of at least `VolumeOptions.piecedFileBytesMin`: so little in so
-    /// few places; or more, where the places are short. Everything else is folded at once.
+    /// few places; or more, where the places are short and further apart than half a chunk in the
+    /// mean, so that a fold would not take several at once. Everything else is folded.
     private static let piecedChangeBytesMax: UInt64 = 256 << 10
     private static let piecedRangesMax = 64
     private static let scatteredRangeBytesMean: UInt64 = 32 << 10
@@ -119,7 +120,10 @@ extension Volume {
         let changed = patches.reduce(0) { $0 + UInt64($1.range.count) }
         let isLittle =
             changed <= Volume.piecedChangeBytesMax && patches.count <= Volume.piecedRangesMax
-        let isScattered = changed <= UInt64(patches.count) * Volume.scatteredRangeBytesMean
+        let apart = UInt64(patches.count) * UInt64(store.parameters.chunker.meanBytes) / 2
+        let isScattered =
+            changed <= UInt64(patches.count) * Volume.scatteredRangeBytesMean
+            && Volume.span(of: patches) >= apart
         guard isLittle || isScattered,
             stored.pieces.count + 2 * patches.count <= options.piecesMax
         else { return nil }
@@ -143,6 +147,12 @@ extension Volume {
             content.endFold(
                 result, foldedSize: frozen.fileBytes, piecedRanges: patches.map(\.range)))
         return result
+    }
+
+    /// Bytes from the first patch to behind the last.
+    private static func span(of patches: [Patch]) -> UInt64 {
+        guard let first = patches.first, let last = patches.last else { return 0 }
+        return last.range.upperBound - first.range.lowerBound
     }
 
     /// How many bytes of `stored` with `patches` on top are not in holes, where that is known without

@@ -135,6 +135,26 @@ final class PiecesTests: XCTestCase {
         try again.live.close()
     }
 
+    /// As many changes side by side are folded: one fold takes several of them.
+    func testDenseChangesAreFolded() throws {
+        let open = try start {
+            $0.piecesKept = 10_000
+            $0.piecesMax = 10_000
+        }
+        let bytes = [UInt8](repeating: 7, count: 300)
+        let inode = try open.volume.makeFile(Array("dense".utf8), in: 1).inode
+        var random = SeededGenerator(seed: printedSeed())
+        try open.volume.put(random.bytes(400_000), into: inode)
+        try open.live.commit()
+        for place in stride(from: 0, to: 200_000, by: 1_000) {
+            try open.volume.put(bytes, into: inode, at: UInt64(place))
+        }
+        try open.live.commit()
+        XCTAssertEqual(try storedPieces(open), 0)
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+    }
+
     /// The allocated bytes of a file with holes are kept by counting what changes.
     func testAllocatedBytesOfPieces() throws {
         let open = try start()
