@@ -131,15 +131,17 @@ faults: build-tests
 FUZZ = $(SCRATCH)-fuzz
 # Swift's own report of a crash does not go with AddressSanitizer.
 fuzz: export SWIFT_BACKTRACE = enable=no
+# Edits have 8 bytes each: inputs of stores and files are long from the start.
+FUZZ_EDITS = -max_len=129 -len_control=0 -timeout=60 -rss_limit_mb=4096
 FUZZ_FLAGS = -max_total_time=$(or $(SECONDS),60) -artifact_prefix=$(FUZZ)/
 
 fuzz: build-fuzzers
 	mkdir -p $(FUZZ)/corpus/decoders $(FUZZ)/corpus/stores $(FUZZ)/corpus/streams
 	$(FUZZ)/release/decoder-fuzzer $(FUZZ_FLAGS) -max_len=4096 \
 	    $(FUZZ)/corpus/decoders Tests/FuzzTests/Corpus/Decoders
-	$(FUZZ)/release/store-fuzzer $(FUZZ_FLAGS) -max_len=129 -timeout=60 -rss_limit_mb=4096 \
+	$(FUZZ)/release/store-fuzzer $(FUZZ_FLAGS) $(FUZZ_EDITS) \
 	    $(FUZZ)/corpus/stores Tests/FuzzTests/Corpus/Stores
-	$(FUZZ)/release/stream-fuzzer $(FUZZ_FLAGS) -max_len=129 -timeout=60 -rss_limit_mb=4096 \
+	$(FUZZ)/release/stream-fuzzer $(FUZZ_FLAGS) $(FUZZ_EDITS) \
 	    $(FUZZ)/corpus/streams Tests/FuzzTests/Corpus/Streams
 
 build-fuzzers: deps
