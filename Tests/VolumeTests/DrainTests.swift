@@ -11,7 +11,7 @@ import XCTest
 
 final class DrainTests: XCTestCase {
     /// What two busy cores need, many times over.
-    private static let patienceSeconds = 60.0
+    private static let patienceSeconds = 240.0
 
     private func open(
         _ parameters: StoreParameters = smallParameters()
