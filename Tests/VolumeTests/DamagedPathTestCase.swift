@@ -6,6 +6,7 @@ import FileModel
 import Packs
 import Pipeline
 import Platform
+import Repair
 import XCTest
 
 @testable import Volume
@@ -168,5 +169,38 @@ class DamagedPathTestCase: XCTestCase {
         }
         XCTAssertTrue(paths.isSubset(of: known), "\(paths) names what never was")
         return files
+    }
+
+    /// Whether the log of a volume that is read without its index ends before damage, though commits
+    /// behind it prove that what is damaged was durable: such a mount is read-only until fsck has
+    /// looked, and only a repair reads on.
+    func stopsBefore(_ damaged: MemoryBackend) throws -> Bool {
+        var options = smallOptions()
+        options.isReadOnly = true
+        // Where nothing can be opened, nothing is said to be readable.
+        guard let open = try? OpenStore(damaged.copy(), MemoryIndexProvider(), options: options)
+        else { return false }
+        defer { try? open.live.close() }
+        let state = try Checking.State.open(damaged.copy(isReadOnly: true))
+        return open.sequence < state.log.newest?.sequence ?? 0
+    }
+
+    /// A repair loses what was told, without the index, and no more with it, and leaves no complaint.
+    func checkRepair(
+        _ damaged: MemoryBackend, _ scene: Scene, losing told: Set<String>, _ context: String
+    ) throws {
+        for (isRebuilt, index) in [(false, scene.index), (true, MemoryIndexProvider())] {
+            let target = StoreToRepair(backend: damaged.copy(), index: index)
+            guard let backend = target.backend as? MemoryBackend else { return }
+            do {
+                _ = try StoreRepair.repair(target)
+            } catch {
+                return XCTFail("\(error): \(context)")
+            }
+            XCTAssertEqual(try complaints(backend, index), [], context)
+            let left = unreadable(backend, index, scene.state, context)
+            XCTAssertTrue(left.isSubset(of: told), "\(left) \(told): \(context)")
+            if isRebuilt { XCTAssertEqual(left, told, context) }
+        }
     }
 }

@@ -165,33 +165,4 @@ final class NewestRootTests: DamagedPathTestCase {
         print("\(passedOver) newest roots passed over")
         XCTAssertGreaterThan(passedOver, 0)
     }
-
-    /// Whether the log of a volume that is read without its index ends before damage.
-    private func stopsBefore(_ damaged: MemoryBackend) throws -> Bool {
-        var options = smallOptions()
-        options.isReadOnly = true
-        let open = try OpenStore(damaged.copy(), MemoryIndexProvider(), options: options)
-        defer { try? open.live.close() }
-        let state = try Checking.State.open(damaged.copy(isReadOnly: true))
-        return open.sequence < state.log.newest?.sequence ?? 0
-    }
-
-    /// A repair loses what was told, without the index, and no more with it, and leaves no complaint.
-    private func checkRepair(
-        _ damaged: MemoryBackend, _ scene: Scene, losing told: Set<String>, _ context: String
-    ) throws {
-        for (isRebuilt, index) in [(false, scene.index), (true, MemoryIndexProvider())] {
-            let target = StoreToRepair(backend: damaged.copy(), index: index)
-            guard let backend = target.backend as? MemoryBackend else { return }
-            do {
-                _ = try StoreRepair.repair(target)
-            } catch {
-                return XCTFail("\(error): \(context)")
-            }
-            XCTAssertEqual(try complaints(backend, index), [], context)
-            let left = unreadable(backend, index, scene.state, context)
-            XCTAssertTrue(left.isSubset(of: told), "\(left) \(told): \(context)")
-            if isRebuilt { XCTAssertEqual(left, told, context) }
-        }
-    }
 }
