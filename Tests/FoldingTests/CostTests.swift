@@ -133,7 +133,8 @@ final class CostTests: XCTestCase {
         var generator = SeededGenerator()
         let store = try Store()
         let folder = Folder(chunker: Chunker(parameters: parameters), store: store)
-        let bytes = RepeatedBytes(generator.bytes((16 << 20) - 7))
+        // No batch of 4 MiB ends where another does in the bytes that repeat.
+        let bytes = RepeatedBytes(generator.bytes((13 << 20) + 50_001))
         let total: UInt64 = 256 << 20
         var content = StoredContent()
         var readBytes: UInt64 = 0
