@@ -78,11 +78,16 @@ final class RingTests: MountTestCase {
         var before = rlimit()
         try System.check(getrlimit(files, &before))
         defer { setrlimit(files, &before) }
-        let poor = try MountedVolume { _ in
-            // Enough for the mount and for us, and not for sixteen rings.
-            let used = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count)
+        let poor = try MountedVolume { options in
+            options.maxThreads = 64
+            // Enough numbers are free for the mount and for us, and not for 64 rings.
             var few = before
-            few.rlim_cur = rlim_t((used ?? 0) + 10)
+            var free = 0
+            few.rlim_cur = 0
+            while free < 12 {
+                if fcntl(Int32(few.rlim_cur), F_GETFD) == -1 { free += 1 }
+                few.rlim_cur += 1
+            }
             setrlimit(files, &few)
         }
         defer { poor.finish() }
