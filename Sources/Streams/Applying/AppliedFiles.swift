@@ -1,5 +1,4 @@
 import Checking
-import Chunking
 import DiskFormat
 import Hashing
 import Pipeline
@@ -14,22 +13,18 @@ final class AppliedFiles {
     /// it.
     static let partialName = Array(".ashlar-apply-partial".utf8)
 
-    private let cutter: FileCutter
+    /// Within a hole that begins and ends in blocks of so many bytes, filesystems can have one.
+    private static let blockBytes: UInt64 = 4096
+
     private let hasher: ChunkHasher
-    private let isPrivileged: Bool
     private let isCancelled: @Sendable () -> Bool
 
     init(
-        _ parameters: StoreParameters, isPrivileged: Bool,
-        isCancelled: @escaping @Sendable () -> Bool
+        _ parameters: StoreParameters, isCancelled: @escaping @Sendable () -> Bool
     ) throws(StreamError) {
-        self.isPrivileged = isPrivileged
         self.isCancelled = isCancelled
         do throws(HashingError) {
             hasher = try ChunkHasher(parameters.hash)
-            let sink = try ChunkSink(nil, hash: parameters.hash)
-            cutter = FileCutter(
-                parameters.chunker, sink, isCancelled: isCancelled, onRead: { _ in })
         } catch {
             throw .store(.hashing(error))
         }
@@ -112,7 +107,7 @@ final class AppliedFiles {
         }
         let wanted = try Self.reading { () throws(TreeError) in try volume.attributes(of: image) }
         if try attributes(at: place) != wanted { return "its extended attributes" }
-        if facts.isRegular, try !hasBytes(at: place, facts, image) { return "its content" }
+        if facts.isRegular, try !hasBytes(at: place, of: image, in: volume) { return "its content" }
         return nil
     }
 
@@ -137,11 +132,11 @@ final class AppliedFiles {
 
     /// Whether something that is no directory, of the image's kind, has its content, target or device.
     func hasContent(
-        at place: Place, _ facts: FileFacts, of image: InodeImage
+        at place: Place, _ facts: FileFacts, of image: InodeImage, in volume: VolumeState
     ) throws(ApplyError) -> Bool {
         if facts.isRegular {
             guard facts.sizeBytes == image.size else { return false }
-            return try hasBytes(at: place, facts, image)
+            return try hasBytes(at: place, of: image, in: volume)
         }
         if case .target(let target) = image.content {
             let found = try place.run("read") { () throws(Errno) in
@@ -154,26 +149,58 @@ final class AppliedFiles {
     }
 
     private func hasBytes(
-        at place: Place, _ facts: FileFacts, _ image: InodeImage
+        at place: Place, of image: InodeImage, in volume: VolumeState
     ) throws(ApplyError) -> Bool {
+        try reading(place) { file throws(ApplyError) in
+            try HeldContent(
+                OpenFileContent(file: file, path: place.path), hasher, isCancelled: isCancelled
+            ).isContent(of: image, in: volume)
+        }
+    }
+
+    /// Whether a file that has an image's bytes has its holes, as far as whole blocks can be ones.
+    func hasHoles(
+        at place: Place, of image: InodeImage, in volume: VolumeState
+    ) throws(ApplyError) -> Bool {
+        guard image.mode >> 12 == 8 else { return true }
+        return try reading(place) { file throws(ApplyError) in
+            let content = OpenFileContent(file: file, path: place.path)
+            var hasAll = true
+            var failure: ApplyError?
+            try Self.reading { () throws(TreeError) in
+                try volume.forEachExtent(of: image) { extent in
+                    guard case .hole = extent.source else { return true }
+                    do throws(ApplyError) {
+                        hasAll = try Self.isHole(extent.range, of: image.size, in: content)
+                    } catch {
+                        failure = error
+                    }
+                    return hasAll && failure == nil
+                }
+            }
+            if let failure { throw failure }
+            return hasAll
+        }
+    }
+
+    private static func isHole(
+        _ range: Range<UInt64>, of size: UInt64, in content: OpenFileContent
+    ) throws(ApplyError) -> Bool {
+        let isLast = range.upperBound == size
+        let end = isLast ? size : range.upperBound / blockBytes * blockBytes
+        let start = (range.lowerBound + blockBytes - 1) / blockBytes * blockBytes
+        guard start < end, let data = try content.nextData(from: start) else { return true }
+        return data >= end
+    }
+
+    private func reading<Result>(
+        _ place: Place, _ body: (Descriptor) throws(ApplyError) -> Result
+    ) throws(ApplyError) -> Result {
         let file = try place.run("open") { () throws(Errno) in
             try place.directory.file(place.name)
         }
         defer { _ = try? LinuxSystemCalls().close(file) }
-        do throws(FileCutter.Failure) {
-            let cut = try cutter.cut(
-                file, size: facts.sizeBytes,
-                mayHaveHoles: facts.allocatedBytes < facts.sizeBytes)
-            return cut.key == image.content
-        } catch {
-            switch error {
-            case .cancelled: throw .cancelled
-            case .shrunk: return false
-            case .reading(let reason):
-                throw .system(path: place.path, call: "read", reason)
-            case .tree(let reason): throw .tree(reason)
-            }
-        }
+        return try body(file)
     }
 
     // MARK: making
@@ -284,13 +311,28 @@ final class AppliedFiles {
         }
         let calls = LinuxSystemCalls()
         defer { _ = try? calls.close(file) }
-        var base: BaseContent?
-        if let old, old.image.mode >> 12 == 8 {
-            base = try BaseContent(old, at: place, hasher, isCancelled)
-        }
         try place.run("write") { () throws(Errno) in
             try calls.truncate(file, to: image.size)
         }
+        guard let old, old.image.mode >> 12 == 8 else {
+            try write(image, of: volume, to: file, at: place, nil)
+            return try place.run("write") { () throws(Errno) in try calls.synchronize(file) }
+        }
+        try reading(place) { held throws(ApplyError) in
+            var base = HeldContent(
+                OpenFileContent(file: held, path: place.path), hasher, isCancelled: isCancelled)
+            try base.look(for: old.image, in: old.volume)
+            // Where it has the bytes already, and not the holes.
+            try base.look(for: image, in: volume)
+            try write(image, of: volume, to: file, at: place, base)
+        }
+        try place.run("write") { () throws(Errno) in try calls.synchronize(file) }
+    }
+
+    private func write(
+        _ image: InodeImage, of volume: VolumeState, to file: Descriptor, at place: Place,
+        _ base: HeldContent?
+    ) throws(ApplyError) {
         var failure: ApplyError?
         try Self.reading { () throws(TreeError) in
             try volume.forEachExtent(of: image) { extent throws(TreeError) in
@@ -304,12 +346,11 @@ final class AppliedFiles {
             }
         }
         if let failure { throw failure }
-        try place.run("write") { () throws(Errno) in try calls.synchronize(file) }
     }
 
     private func write(
         _ extent: VolumeState.LiveExtent, of volume: VolumeState, to file: Descriptor,
-        at place: Place, _ base: BaseContent?
+        at place: Place, _ base: HeldContent?
     ) throws(ApplyError) {
         switch extent.source {
         case .hole: return
@@ -322,7 +363,7 @@ final class AppliedFiles {
                 bytes = try volume.readNode(name, domain: .data)
             } catch {
                 guard case .missing = error else { throw .tree(error) }
-                guard let known = try base?.bytes(of: name, count: Int(chunkBytes)) else {
+                guard let known = try base?.bytes(of: name) else {
                     throw .lacksContent(path: place.path)
                 }
                 bytes = known
@@ -334,52 +375,6 @@ final class AppliedFiles {
                 try LinuxSystemCalls().writeAll(file, bytes, at: extent.range.lowerBound)
             }
         }
-    }
-}
-
-/// The chunks of a file that is there, found by their names. One thread.
-private final class BaseContent {
-    private let file: Descriptor
-    private let place: AppliedFiles.Place
-    private let hasher: ChunkHasher
-    private var offsets: [ChunkName: UInt64] = [:]
-
-    init(
-        _ old: (image: InodeImage, volume: VolumeState), at place: AppliedFiles.Place,
-        _ hasher: ChunkHasher, _ isCancelled: () -> Bool
-    ) throws(ApplyError) {
-        self.place = place
-        self.hasher = hasher
-        file = try place.run("open") { () throws(Errno) in
-            try place.directory.file(place.name)
-        }
-        do throws(TreeError) {
-            try old.volume.forEachExtent(of: old.image) { extent in
-                if case .data(let name, _, _) = extent.source {
-                    offsets[name] = extent.range.lowerBound
-                }
-                return !isCancelled()
-            }
-        } catch {
-            throw .tree(error)
-        }
-        if isCancelled() { throw .cancelled }
-    }
-
-    deinit { _ = try? LinuxSystemCalls().close(file) }
-
-    /// nil where the file does not have it, or not any more.
-    func bytes(of name: ChunkName, count: Int) throws(ApplyError) -> [UInt8]? {
-        guard let offset = offsets[name] else { return nil }
-        var bytes = [UInt8](repeating: 0, count: count)
-        let read = try place.run("read") { () throws(Errno) in
-            try bytes.filling { (buffer) throws(Errno) in
-                try LinuxSystemCalls().read(file, into: buffer, at: offset)
-            }
-        }
-        guard read == count else { return nil }
-        let found = bytes.withUnsafeBytes { hasher.name(of: $0, domain: .data) }
-        return found == name ? bytes : nil
     }
 }
 

@@ -77,8 +77,7 @@ public final class DifferenceApplication {
         self.new = new
         self.isCancelled = isCancelled
         mark = ApplyMark(root, of: old.parameters.storeID)
-        files = try AppliedFiles(
-            old.parameters, isPrivileged: true, isCancelled: isCancelled)
+        files = try AppliedFiles(old.parameters, isCancelled: isCancelled)
     }
 
     private static let slash = UInt8(ascii: "/")
@@ -143,7 +142,7 @@ public final class DifferenceApplication {
         for side in [(image: found.old, volume: old), (image: found.new, volume: new)] {
             guard let image = side.image, image.mode >> 12 == facts.kind else { continue }
             if facts.isDirectory { return true }
-            if try files.hasContent(at: place, facts, of: image) { return true }
+            if try files.hasContent(at: place, facts, of: image, in: side.volume) { return true }
         }
         return false
     }
@@ -364,7 +363,8 @@ public final class DifferenceApplication {
         if let facts,
             try files.difference(at: place, facts, from: image, in: new, withContent: true) == nil
         {
-            return
+            if found.old?.content == image.content { return }
+            if try files.hasHoles(at: place, of: image, in: new) { return }
         }
         if facts != nil, let before = found.old, before.mode >> 12 == image.mode >> 12,
             before.content == image.content, before.device?.major == image.device?.major,

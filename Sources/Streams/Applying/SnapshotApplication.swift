@@ -1,5 +1,6 @@
 import Checking
 import DiskFormat
+import Hashing
 import Pipeline
 import Trees
 
@@ -19,9 +20,10 @@ public struct SnapshotApplication {
         var isAdded: Bool
     }
 
-    private let base: VolumeState
+    private let base: StoredTree
     private let old: VolumeState
     private let new: VolumeState
+    private let hasher: ChunkHasher
     private let carrier: ChunkCarrier
     private let keepClock: KeepClock
     private let isCancelled: () -> Bool
@@ -43,7 +45,7 @@ public struct SnapshotApplication {
     ///   - nextInode: above every inode number of the volume.
     ///   - keep: makes durable what was put; called now and then.
     public init(
-        of base: VolumeState, from old: VolumeState, to new: VolumeState, in store: ChunkStore,
+        of base: StoredTree, from old: VolumeState, to new: VolumeState, in store: ChunkStore,
         nextInode: UInt64, isCancelled: @escaping () -> Bool = { false },
         keep: @escaping () throws(StreamError) -> Void
     ) throws(StreamError) {
@@ -51,8 +53,14 @@ public struct SnapshotApplication {
         self.old = old
         self.new = new
         self.isCancelled = isCancelled
+        do throws(HashingError) {
+            hasher = try ChunkHasher(store.parameters.hash)
+        } catch {
+            throw .store(.hashing(error))
+        }
         carrier = try ChunkCarrier(from: new, to: store, withData: true)
         carrier.acceptsKnown = true
+        carrier.isCancelled = isCancelled
         let keepClock = KeepClock(store, keep: keep)
         self.keepClock = keepClock
         carrier.onData = { _ in keepClock.note() }
@@ -81,7 +89,7 @@ public struct SnapshotApplication {
         guard next == nil else { throw .isOther(path: next?.path ?? [], what: "there is nothing") }
         return try inTree { () throws(TreeError) in
             try assembler.finish(
-                volumeID: base.id, volumeName: volumeName, time: new.root.time)
+                volumeID: base.root.volumeID, volumeName: volumeName, time: new.root.time)
         }
     }
 
@@ -92,7 +100,7 @@ public struct SnapshotApplication {
             if isCancelled() { throw .cancelled }
             try advance(source)
             guard let found = next else { return }
-            let image = try inTree { () throws(TreeError) in try base.resolve(bytes: found.path) }
+            let image = try inTree { () throws(TreeError) in try base.resolve(found.path) }
             guard let image else {
                 if found.old != nil { throw .isOther(path: found.path, what: "there is nothing") }
                 continue
@@ -165,7 +173,27 @@ public struct SnapshotApplication {
         if changed.mode >> 12 == 4 {
             return try begin(name, try carry(changed), previous: nil, isAdded: true)
         }
+        if let wanted = found.old, image.mode >> 12 == 8, changed.mode >> 12 == 8,
+            image.content != wanted.content
+        {
+            try hold(image, wanted)
+        }
+        defer { carrier.held = nil }
         try add(name, changed, previous: image)
+    }
+
+    /// Of a file that is cut otherwise than the difference has it, chunks are found by their places.
+    private func hold(_ image: InodeImage, _ wanted: InodeImage) throws(ApplyError) {
+        var content = held(image)
+        try content.look(for: wanted, in: old)
+        carrier.held = { [content] name throws(TreeError) in
+            do throws(ApplyError) {
+                return try content.bytes(of: name)
+            } catch {
+                if case .tree(let reason) = error { throw reason }
+                throw .storage(node: name)
+            }
+        }
     }
 
     private mutating func end(_ source: DifferenceApplication.Source) throws(ApplyError) {
@@ -205,13 +233,15 @@ public struct SnapshotApplication {
         guard let wanted = found.old else {
             throw .isOther(path: found.path, what: "something is there")
         }
-        if let what = Self.difference(image, wanted) {
+        if let what = try difference(image, wanted) {
             throw .isOther(path: found.path, what: what)
         }
     }
 
     /// What of a file is not as a side of the difference has it; nil where all is.
-    private static func difference(_ image: InodeImage, _ wanted: InodeImage) -> String? {
+    private func difference(
+        _ image: InodeImage, _ wanted: InodeImage
+    ) throws(ApplyError) -> String? {
         if image.mode >> 12 != wanted.mode >> 12 { return "it is another kind of file" }
         if image.mode != wanted.mode { return "its permissions" }
         if image.owner != wanted.owner || image.group != wanted.group {
@@ -228,7 +258,21 @@ public struct SnapshotApplication {
         {
             return "its device number"
         }
-        return image.content == wanted.content ? nil : "its content"
+        return try hasContent(image, of: wanted) ? nil : "its content"
+    }
+
+    /// Keys tell at once that content is equal; where holes are at other places, bytes tell.
+    private func hasContent(
+        _ image: InodeImage, of wanted: InodeImage
+    ) throws(ApplyError) -> Bool {
+        if image.content == wanted.content { return true }
+        guard image.mode >> 12 == 8 else { return false }
+        return try held(image).isContent(of: wanted, in: old)
+    }
+
+    private func held(_ image: InodeImage) -> HeldContent {
+        HeldContent(
+            TreeFileContent(image: image, tree: base), hasher, isCancelled: isCancelled)
     }
 
     // MARK: what the difference adds
@@ -325,6 +369,7 @@ public struct SnapshotApplication {
         do throws(TreeError) {
             return try carrier.carry(image)
         } catch {
+            if isCancelled() { throw .cancelled }
             guard case .missing = error else { throw .tree(error) }
             throw .lacksContent(path: path)
         }

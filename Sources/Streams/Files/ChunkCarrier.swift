@@ -19,6 +19,8 @@ public final class ChunkCarrier {
     let cutsAlike: Bool
     /// Whether a chunk that the source lacks may be the store's own, where that has it.
     var acceptsKnown = false
+    /// Else asked for the bytes of such a chunk.
+    var held: ((ChunkName) throws(TreeError) -> [UInt8]?)?
     /// Asked often: a file may be of any size, and be said to be of any other. Where it says so what is
     /// under way throws `storage`.
     var isCancelled: () -> Bool = { false }
@@ -92,8 +94,10 @@ public final class ChunkCarrier {
         do throws(TreeError) {
             bytes = try source.readNode(name, domain: .data)
         } catch {
-            guard case .missing = error, acceptsKnown, isKnown(name) else { throw error }
-            return
+            guard case .missing = error, acceptsKnown else { throw error }
+            if isKnown(name) { return }
+            guard let found = try held?(name) else { throw error }
+            bytes = found
         }
         let put = try bytes.borrowing { (raw) throws(TreeError) in try sink.putData(raw) }
         guard put == name else { throw .format(.badValue("chunk: name"), node: name) }

@@ -14,36 +14,32 @@ public struct StoredWalk {
         case file(name: [UInt8], InodeImage)
     }
 
-    private typealias Entries = ListDifference<DirectorySchema, VolumeState>
+    private typealias Entries = ListDifference<DirectorySchema, AnyNodeStore>
 
-    private let volume: VolumeState
+    private let tree: StoredTree
     private var frames: [Entries] = []
     private var hasBegun = false
     private var directoriesLeft: UInt64
 
+    public init(_ tree: StoredTree) {
+        self.tree = tree
+        directoriesLeft = tree.root.statistics.directories
+    }
+
     public init(_ volume: VolumeState) {
-        self.volume = volume
-        directoriesLeft = volume.root.statistics.directories
+        self.init(StoredTree(volume))
     }
 
     /// The next event; nil behind the end of the root.
     public mutating func next() throws(TreeError) -> Event? {
         guard hasBegun else {
             hasBegun = true
-            return try begin([], volume.root.directory)
+            return try begin([], tree.root.directory)
         }
         guard var frame = frames.popLast() else { return nil }
         guard let entry = try frame.next()?.new else { return .end }
         frames.append(frame)
-        let image: InodeImage
-        switch entry.target {
-        case .only(let only): image = only
-        case .linked(let inode, let kind):
-            guard let linked = try volume.inode(inode), linked.mode >> 12 == kind, kind != 4 else {
-                throw .format(.badValue("entry without an inode"), node: volume.rootName)
-            }
-            image = linked
-        }
+        let image = try tree.image(of: entry)
         if image.mode >> 12 == 4 { return try begin(entry.name, image) }
         return .file(name: entry.name, image)
     }
@@ -53,12 +49,12 @@ public struct StoredWalk {
     ) throws(TreeError) -> Event {
         // A tree of few nodes may list one of them many times.
         guard directoriesLeft > 0 else {
-            throw .format(.badValue("more directories than it says"), node: volume.rootName)
+            throw .format(.badValue("more directories than it says"), node: tree.rootName)
         }
         directoriesLeft -= 1
         var node: NodeReference?
         if case .directory(let reference) = image.content { node = reference }
-        frames.append(Entries(from: nil, to: node, in: volume))
+        frames.append(Entries(from: nil, to: node, in: tree.nodes))
         return .begin(name: name, image)
     }
 }

@@ -60,7 +60,7 @@ struct SnapshotApply {
         }
         live.store.keepDead()
         var work = try SnapshotApplication(
-            of: try opened(base), from: old, to: new, in: live.store,
+            of: StoredTree(try opened(base)), from: old, to: new, in: live.store,
             nextInode: try StreamJob.nextInode(of: volume, live),
             isCancelled: { Interruption.signal != nil },
             keep: { () throws(StreamError) in try StreamJob.keep(live) })
