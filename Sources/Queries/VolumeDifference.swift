@@ -68,6 +68,8 @@ public struct VolumeDifference {
     private let prefixes: [[UInt8]]
     /// Equal trees do not tell that all below is equal.
     private let isExhaustive: Bool
+    /// Files all of whose names are told.
+    private let shared: SharedFiles
     private var frames: [Frame] = []
     private var hasBegun = false
 
@@ -75,15 +77,17 @@ public struct VolumeDifference {
     ///   - wanted: what is looked at of files that both have.
     ///   - prefixes: paths; only what is at or below one of them is told, and nothing opened that does
     ///     not lie on the way. Empty: all.
+    ///   - shared: files of which names are told also where nothing of them differs, without aspects.
     public init(
         from old: VolumeState, to new: VolumeState, wanted: FileDifference.Aspects = .all,
-        below prefixes: [[UInt8]] = []
+        below prefixes: [[UInt8]] = [], shared: SharedFiles = SharedFiles()
     ) throws(TreeError) {
+        self.shared = shared
         self.prefixes = prefixes.contains([]) ? [] : prefixes
         self.old = old
         self.new = new
         self.wanted = wanted
-        var exhausts = old.hasChangesOnTop || new.hasChangesOnTop
+        var exhausts = old.hasChangesOnTop || new.hasChangesOnTop || !shared.isEmpty
         if !exhausts {
             var linked = ListDifference<LinkedInodesSchema, VolumeState>(
                 from: old.root.linkedInodes, in: old, to: new.root.linkedInodes, in: new)
@@ -126,8 +130,8 @@ public struct VolumeDifference {
             return FileDifference(path: path, old: a, new: b, aspects: [])
         }
         let aspects = try Self.aspects(a, in: old, b, in: new).intersection(wanted)
-        return aspects.isEmpty
-            ? nil : FileDifference(path: path, old: a, new: b, aspects: aspects)
+        if aspects.isEmpty, !shared.has(a, b) { return nil }
+        return FileDifference(path: path, old: a, new: b, aspects: aspects)
     }
 
     private func isWithin(_ path: [UInt8]) -> Bool {

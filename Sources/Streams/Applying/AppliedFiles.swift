@@ -82,22 +82,7 @@ final class AppliedFiles {
         at place: Place, _ facts: FileFacts, from image: InodeImage, in volume: VolumeState,
         withContent: Bool
     ) throws(ApplyError) -> String? {
-        if facts.kind != image.mode >> 12 { return "it is another kind of file" }
-        // A symbolic link's permissions mean nothing.
-        if facts.kind != 10, facts.mode & 0o7777 != image.mode & 0o7777 { return "its permissions" }
-        if facts.owner != image.owner || facts.group != image.group { return "its owner or group" }
-        if !facts.isDirectory,
-            DiskTime(seconds: facts.modified.seconds, nanoseconds: facts.modified.nanoseconds)
-                != image.modificationTime
-        {
-            return "its time of modification"
-        }
-        if facts.isRegular, facts.sizeBytes != image.size { return "its size" }
-        if let device = image.device,
-            device.major != facts.deviceMajor || device.minor != facts.deviceMinor
-        {
-            return "its device number"
-        }
+        if let what = InodeImage(facts: facts).difference(from: image) { return what }
         guard withContent else { return nil }
         if case .target(let target) = image.content,
             try place.run("read", { () throws(Errno) in try place.directory.target(place.name) })

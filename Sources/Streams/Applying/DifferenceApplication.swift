@@ -55,8 +55,9 @@ public final class DifferenceApplication {
     private let files: AppliedFiles
     private let isCancelled: @Sendable () -> Bool
     private var frames: [Frame] = []
-    /// Where files with several names were put: the path of the first.
+    /// Where files with several names are: the path of the first.
     private var links: [UInt64: [UInt8]] = [:]
+    private var untouched = UntouchedLinks()
     private let mark: ApplyMark
     /// Whether an earlier run of this difference was interrupted.
     private var isResumed = false
@@ -112,6 +113,21 @@ public final class DifferenceApplication {
             if facts.isDirectory, (found.new?.mode ?? 0) >> 12 != 4, let image = found.old {
                 try checkIsKnown(place, image)
             }
+        }
+        try checkLinks()
+    }
+
+    /// What new names are to be links to must be there.
+    private func checkLinks() throws(ApplyError) {
+        untouched = try UntouchedLinks(from: old, to: new, isCancelled: isCancelled)
+        for path in untouched.paths {
+            if isCancelled() { throw .cancelled }
+            guard let place = try existingPlace(of: path), let facts = try place.facts() else {
+                throw .isOther(path: path, what: "there is nothing")
+            }
+            let image = try reading { () throws(TreeError) in try old.resolve(bytes: path) }
+            let found = AppliedDifference(path: path, old: image, new: image)
+            try checkIsOld(found, place, facts)
         }
     }
 
@@ -218,7 +234,7 @@ public final class DifferenceApplication {
         try mark.set()
         frames = []
         try push(Frame(name: [], directory: root, partialName: [], image: new.directory), [])
-        links = [:]
+        links = untouched.firstPaths
         var done: UInt64 = 0
         while let found = try reading(next) {
             if isCancelled() { throw .cancelled }
@@ -366,8 +382,10 @@ public final class DifferenceApplication {
             if found.old?.content == image.content { return }
             if try files.hasHoles(at: place, of: image, in: new) { return }
         }
-        if facts != nil, let before = found.old, before.mode >> 12 == image.mode >> 12,
-            before.content == image.content, before.device?.major == image.device?.major,
+        // What it has other names for, which may be to stay as they are, is not changed in place.
+        if let facts, facts.links <= 1, let before = found.old,
+            before.mode >> 12 == image.mode >> 12, before.content == image.content,
+            before.device?.major == image.device?.major,
             before.device?.minor == image.device?.minor
         {
             return try files.setAttributes(of: place, to: image, in: new)

@@ -1,15 +1,14 @@
 import Checking
 import DiskFormat
-import Hashing
 import Pipeline
 import Trees
 
 /// Makes of a snapshot that has one side of a difference the tree that has the other side, in the
 /// same store. One thread.
 ///
-/// Both come in the order of paths and are merged: what the difference touches must be as its first
-/// side has it, everything else is taken over. Nothing is anybody's before the root is, so a base that
-/// is another is refused with nothing changed, wherever that shows.
+/// First they are compared (`SnapshotComparison`). Then both come in the order of paths and are merged:
+/// what the difference touches is as its first side has it, everything else is taken over. Nothing is
+/// anybody's before the root is, so whatever goes wrong leaves nothing.
 ///
 /// Memory: what a `TreeAssembler` takes, and the files of the base that have several names.
 public struct SnapshotApplication {
@@ -20,21 +19,26 @@ public struct SnapshotApplication {
         var isAdded: Bool
     }
 
+    private let comparison: SnapshotComparison
     private let base: StoredTree
     private let old: VolumeState
     private let new: VolumeState
-    private let hasher: ChunkHasher
     private let carrier: ChunkCarrier
     private let keepClock: KeepClock
     private let isCancelled: () -> Bool
     private var assembler: TreeAssembler
+    private let nodes: NotingNodes
     private var open: [Folder] = []
     /// The base's directories that end, from the outermost on: nothing of them is in the tree.
     private var ending = 0
-    private var path: [UInt8] = []
-    /// Where the names of the base's directories on the way begin in `path`.
-    private var starts: [Int] = []
+    private var walked = WalkedPath()
+    private var path: [UInt8] { walked.bytes }
     private var links: Set<FileIdentity> = []
+    private var untouched = UntouchedLinks()
+    /// What the base has of the files that untouched names are of, by their numbers in the difference.
+    private var known: [UInt64: InodeImage] = [:]
+    /// Those numbers, by the base's.
+    private var numbers: [UInt64: UInt64] = [:]
     private var next: AppliedDifference?
     public private(set) var count: UInt64 = 0
 
@@ -43,21 +47,20 @@ public struct SnapshotApplication {
     ///   - old: the side of the difference that it has.
     ///   - new: the side that the tree gets.
     ///   - nextInode: above every inode number of the volume.
+    ///   - moreInodes: as `TreeAssembler` has it.
     ///   - keep: makes durable what was put; called now and then.
     public init(
         of base: StoredTree, from old: VolumeState, to new: VolumeState, in store: ChunkStore,
-        nextInode: UInt64, isCancelled: @escaping () -> Bool = { false },
+        nextInode: UInt64, moreInodes: ((_ count: UInt64) -> Range<UInt64>)? = nil,
+        isCancelled: @escaping () -> Bool = { false },
         keep: @escaping () throws(StreamError) -> Void
     ) throws(StreamError) {
         self.base = base
         self.old = old
         self.new = new
         self.isCancelled = isCancelled
-        do throws(HashingError) {
-            hasher = try ChunkHasher(store.parameters.hash)
-        } catch {
-            throw .store(.hashing(error))
-        }
+        comparison = try SnapshotComparison(
+            of: base, in: store.parameters, from: old, to: new, isCancelled: isCancelled)
         carrier = try ChunkCarrier(from: new, to: store, withData: true)
         carrier.acceptsKnown = true
         carrier.isCancelled = isCancelled
@@ -65,72 +68,56 @@ public struct SnapshotApplication {
         self.keepClock = keepClock
         carrier.onData = { _ in keepClock.note() }
         assembler = TreeAssembler(
-            store: store, nextInode: max(nextInode, base.root.nextInode))
+            store: store, nextInode: max(nextInode, base.root.nextInode),
+            moreInodes: moreInodes)
+        nodes = assembler.nodes
     }
 
     /// Applies. Once.
     ///
+    /// - Parameters:
+    ///   - source: gives the differences, from the first on each time.
+    ///   - onProgress: the number of differences that were dealt with, of how many.
     /// - Returns: the root, of the base's volume: its tree is in the store.
     public mutating func run(
-        _ source: DifferenceApplication.Source, volumeName: String
+        _ source: () throws(ApplyError) -> DifferenceApplication.Source, volumeName: String,
+        onProgress: (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
     ) throws(ApplyError) -> RootImage {
-        guard carrier.cutsAlike else { throw .cutsOtherwise }
+        let total = try comparison.run(try source())
+        try findLinks()
+        let source = try source()
         try advance(source)
         var walk = StoredWalk(base)
-        while let event = try inTree({ () throws(TreeError) in try walk.next() }) {
+        while let event = try Self.storing(nodes, { () throws(TreeError) in try walk.next() }) {
             if isCancelled() { throw .cancelled }
             switch event {
             case .begin(let name, let image): try begin(name, image, source)
             case .file(let name, let image): try file(name, image, source)
             case .end: try end(source)
             }
+            onProgress(count, total)
             try keeping { () throws(StreamError) in try keepClock.tick() }
         }
         guard next == nil else { throw .isOther(path: next?.path ?? [], what: "there is nothing") }
-        return try inTree { () throws(TreeError) in
+        return try Self.storing(nodes) { () throws(TreeError) in
             try assembler.finish(
                 volumeID: base.root.volumeID, volumeName: volumeName, time: new.root.time)
         }
     }
 
-    /// Throws `isOther` for the first path that is not as the first side has it. Changes nothing.
-    public mutating func check(_ source: DifferenceApplication.Source) throws(ApplyError) {
-        guard carrier.cutsAlike else { throw .cutsOtherwise }
-        while true {
-            if isCancelled() { throw .cancelled }
-            try advance(source)
-            guard let found = next else { return }
-            let image = try inTree { () throws(TreeError) in try base.resolve(found.path) }
-            guard let image else {
-                if found.old != nil { throw .isOther(path: found.path, what: "there is nothing") }
-                continue
-            }
-            try check(image, found)
-            guard image.mode >> 12 == 4, (found.new?.mode ?? 0) >> 12 != 4 else { continue }
-            try checkIsKnown(image, found)
+    /// What new names are made links to.
+    private mutating func findLinks() throws(ApplyError) {
+        untouched = try UntouchedLinks(from: old, to: new, isCancelled: isCancelled)
+        for path in untouched.paths {
+            guard let number = untouched.inodes[path], let image = try comparison.image(at: path)
+            else { continue }
+            if known[number] == nil { known[number] = image }
+            if image.isLinked, numbers[image.inode] == nil { numbers[image.inode] = number }
         }
-    }
-
-    /// A directory that ends must not have anything that the difference does not know.
-    private func checkIsKnown(
-        _ image: InodeImage, _ found: AppliedDifference
-    ) throws(ApplyError) {
-        guard let wanted = found.old else { return }
-        var unknown: [UInt8]?
-        try inTree { () throws(TreeError) in
-            try base.forEachEntry(of: image) { entry throws(TreeError) in
-                if try old.lookUp(entry.name, in: wanted) == nil { unknown = entry.name }
-                return unknown == nil
-            }
-        }
-        guard let unknown else { return }
-        throw .isOther(
-            path: found.path + [UInt8(ascii: "/")] + unknown,
-            what: "its directory ends, and it is not known")
     }
 
     private mutating func advance(_ source: DifferenceApplication.Source) throws(ApplyError) {
-        next = try inTree(source)
+        next = try Self.storing(nodes, source)
         if next != nil { count += 1 }
     }
 
@@ -139,8 +126,8 @@ public struct SnapshotApplication {
     private mutating func begin(
         _ name: [UInt8], _ image: InodeImage, _ source: DifferenceApplication.Source
     ) throws(ApplyError) {
-        enter(name)
-        starts.append(path.count)
+        walked.enter(name)
+        walked.open()
         if ending > 0 {
             ending += 1
             return try takeEnding(image, source)
@@ -149,7 +136,7 @@ public struct SnapshotApplication {
         guard let found = next, found.path == path else {
             return try begin(name, try leading(image), previous: image, isAdded: false)
         }
-        try check(image, found)
+        try comparison.check(image, found)
         try advance(source)
         if let changed = found.new, changed.mode >> 12 == 4 {
             return try begin(name, try carry(changed), previous: image, isAdded: false)
@@ -161,13 +148,13 @@ public struct SnapshotApplication {
     private mutating func file(
         _ name: [UInt8], _ image: InodeImage, _ source: DifferenceApplication.Source
     ) throws(ApplyError) {
-        enter(name)
+        walked.enter(name)
         if ending > 0 { return try takeEnding(image, source) }
         try addBefore(path, source)
         guard let found = next, found.path == path else {
-            return try append(name, image, device: 0, previous: image)
+            return try takeOver(name, image)
         }
-        try check(image, found)
+        try comparison.check(image, found)
         try advance(source)
         guard let changed = found.new else { return }
         if changed.mode >> 12 == 4 {
@@ -184,7 +171,7 @@ public struct SnapshotApplication {
 
     /// Of a file that is cut otherwise than the difference has it, chunks are found by their places.
     private func hold(_ image: InodeImage, _ wanted: InodeImage) throws(ApplyError) {
-        var content = held(image)
+        var content = comparison.held(image)
         try content.look(for: wanted, in: old)
         carrier.held = { [content] name throws(TreeError) in
             do throws(ApplyError) {
@@ -197,23 +184,15 @@ public struct SnapshotApplication {
     }
 
     private mutating func end(_ source: DifferenceApplication.Source) throws(ApplyError) {
-        let start = starts.removeLast()
-        path.removeSubrange(start...)
+        walked.close()
         if ending > 0 {
             ending -= 1
             return
         }
-        while let found = next, Self.isBelow(found.path, path) { try add(found, source) }
+        while let found = next, WalkedPath.isBelow(found.path, path) { try add(found, source) }
         try close(upTo: path)
         open.removeLast()
-        try inTree { () throws(TreeError) in try assembler.end() }
-    }
-
-    /// Makes `path` that of a name in the directory that the walk is in.
-    private mutating func enter(_ name: [UInt8]) {
-        path.removeSubrange((starts.last ?? 0)...)
-        if !path.isEmpty { path.append(UInt8(ascii: "/")) }
-        path += name
+        try Self.storing(nodes) { () throws(TreeError) in try assembler.end() }
     }
 
     /// What ends with its directory must be known to the difference.
@@ -223,56 +202,8 @@ public struct SnapshotApplication {
         guard let found = next, found.path == path, found.new == nil else {
             throw .isOther(path: path, what: "its directory ends, and it is not known")
         }
-        try check(image, found)
+        try comparison.check(image, found)
         try advance(source)
-    }
-
-    private func check(
-        _ image: InodeImage, _ found: AppliedDifference
-    ) throws(ApplyError) {
-        guard let wanted = found.old else {
-            throw .isOther(path: found.path, what: "something is there")
-        }
-        if let what = try difference(image, wanted) {
-            throw .isOther(path: found.path, what: what)
-        }
-    }
-
-    /// What of a file is not as a side of the difference has it; nil where all is.
-    private func difference(
-        _ image: InodeImage, _ wanted: InodeImage
-    ) throws(ApplyError) -> String? {
-        if image.mode >> 12 != wanted.mode >> 12 { return "it is another kind of file" }
-        if image.mode != wanted.mode { return "its permissions" }
-        if image.owner != wanted.owner || image.group != wanted.group {
-            return "its owner or group"
-        }
-        if image.attributes != wanted.attributes { return "its extended attributes" }
-        if image.mode >> 12 == 4 { return nil }
-        if image.modificationTime != wanted.modificationTime {
-            return "its time of modification"
-        }
-        if image.size != wanted.size { return "its size" }
-        if image.device?.major != wanted.device?.major
-            || image.device?.minor != wanted.device?.minor
-        {
-            return "its device number"
-        }
-        return try hasContent(image, of: wanted) ? nil : "its content"
-    }
-
-    /// Keys tell at once that content is equal; where holes are at other places, bytes tell.
-    private func hasContent(
-        _ image: InodeImage, of wanted: InodeImage
-    ) throws(ApplyError) -> Bool {
-        if image.content == wanted.content { return true }
-        guard image.mode >> 12 == 8 else { return false }
-        return try held(image).isContent(of: wanted, in: old)
-    }
-
-    private func held(_ image: InodeImage) -> HeldContent {
-        HeldContent(
-            TreeFileContent(image: image, tree: base), hasher, isCancelled: isCancelled)
     }
 
     // MARK: what the difference adds
@@ -281,7 +212,7 @@ public struct SnapshotApplication {
     private mutating func addBefore(
         _ path: [UInt8], _ source: DifferenceApplication.Source
     ) throws(ApplyError) {
-        while let found = next, Self.precedes(found.path, path) { try add(found, source) }
+        while let found = next, WalkedPath.precedes(found.path, path) { try add(found, source) }
         try close(upTo: path)
     }
 
@@ -310,9 +241,9 @@ public struct SnapshotApplication {
 
     /// Ends the added directories that do not lead to a path.
     private mutating func close(upTo path: [UInt8]) throws(ApplyError) {
-        while let last = open.last, last.isAdded, !Self.isBelow(path, last.path) {
+        while let last = open.last, last.isAdded, !WalkedPath.isBelow(path, last.path) {
             open.removeLast()
-            try inTree { () throws(TreeError) in try assembler.end() }
+            try Self.storing(nodes) { () throws(TreeError) in try assembler.end() }
         }
     }
 
@@ -327,9 +258,10 @@ public struct SnapshotApplication {
 
     /// A directory of the base with the times that it gets where something in it differs.
     private func leading(_ image: InodeImage) throws(ApplyError) -> InodeImage {
-        guard let found = next, Self.isBelow(found.path, path) else { return image }
+        guard let found = next, WalkedPath.isBelow(found.path, path) else { return image }
         let path = path
-        let target = try inTree { () throws(TreeError) in try new.resolve(bytes: path) }
+        let target = try Self.storing(nodes) { () throws(TreeError) in try new.resolve(bytes: path)
+        }
         guard let target, target.mode >> 12 == 4 else { return image }
         var image = image
         image.modificationTime = target.modificationTime
@@ -340,21 +272,48 @@ public struct SnapshotApplication {
     private mutating func add(
         _ name: [UInt8], _ image: InodeImage, previous: InodeImage?
     ) throws(ApplyError) {
-        try append(name, try carry(image), device: 1, previous: previous)
+        guard image.isLinked else {
+            return try append(name, try carry(image), link: nil, previous: previous)
+        }
+        let link = Self.added(image.inode)
+        if let known = known[image.inode] {
+            return try append(name, known, link: link, previous: known)
+        }
+        if try again(name, link) { return }
+        try append(name, try carry(image), link: link, previous: previous)
     }
 
-    /// - Parameter device: tells the inode numbers of the base from those of the difference.
+    /// What the difference does not touch.
+    private mutating func takeOver(_ name: [UInt8], _ image: InodeImage) throws(ApplyError) {
+        var number = untouched.inodes[path]
+        if number == nil, image.isLinked { number = numbers[image.inode] }
+        if let number {
+            return try append(name, image, link: Self.added(number), previous: image)
+        }
+        let link = image.isLinked ? FileIdentity(device: 0, inode: image.inode) : nil
+        try append(name, image, link: link, previous: image)
+    }
+
+    /// A file by its number in the difference, which is another than the base's.
+    private static func added(_ number: UInt64) -> FileIdentity {
+        FileIdentity(device: 1, inode: number)
+    }
+
+    /// Adds another name of a file. Returns false for its first.
+    private mutating func again(_ name: [UInt8], _ link: FileIdentity) throws(ApplyError) -> Bool {
+        guard links.contains(link) else { return false }
+        return try Self.storing(nodes) { () throws(TreeError) in try assembler.add(name, link: link)
+        }
+    }
+
+    /// - Parameter link: of a file that may have other names.
     private mutating func append(
-        _ name: [UInt8], _ image: InodeImage, device: UInt64, previous: InodeImage?
+        _ name: [UInt8], _ image: InodeImage, link: FileIdentity?, previous: InodeImage?
     ) throws(ApplyError) {
-        let link = FileIdentity(device: device, inode: image.inode)
-        try inTree { () throws(TreeError) in
-            guard image.isLinked else {
+        if let link, try again(name, link) { return }
+        try Self.storing(nodes) { () throws(TreeError) in
+            guard let link else {
                 return try assembler.add(name, image, previous: previous)
-            }
-            if links.contains(link) {
-                _ = try assembler.add(name, link: link)
-                return
             }
             links.insert(link)
             var image = image
@@ -370,7 +329,9 @@ public struct SnapshotApplication {
             return try carrier.carry(image)
         } catch {
             if isCancelled() { throw .cancelled }
-            guard case .missing = error else { throw .tree(error) }
+            guard case .missing = error else {
+                throw carrier.failure.map { .stream(.store($0)) } ?? .tree(error)
+            }
             throw .lacksContent(path: path)
         }
     }
@@ -382,13 +343,15 @@ public struct SnapshotApplication {
         return image
     }
 
-    private func inTree<Result>(
-        _ body: () throws(TreeError) -> Result
+    /// Takes no part of `self`: the assembler changes meanwhile, and would be copied.
+    private static func storing<Result>(
+        _ nodes: NotingNodes, _ body: () throws(TreeError) -> Result
     ) throws(ApplyError) -> Result {
-        do throws(TreeError) {
-            return try body()
+        do throws(StreamError) {
+            return try nodes.noting(body)
         } catch {
-            throw .tree(error)
+            if case .tree(let reason) = error { throw .tree(reason) }
+            throw .stream(error)
         }
     }
 
@@ -398,24 +361,5 @@ public struct SnapshotApplication {
         } catch {
             throw .stream(error)
         }
-    }
-
-    // MARK: paths
-
-    /// The order of a walk: a directory before what is in it, and that before what follows it.
-    private static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-        for (x, y) in zip(a, b) where x != y {
-            if x == UInt8(ascii: "/") { return true }
-            if y == UInt8(ascii: "/") { return false }
-            return x < y
-        }
-        return a.count < b.count
-    }
-
-    /// Whether a path lies below another one.
-    private static func isBelow(_ path: [UInt8], _ top: [UInt8]) -> Bool {
-        if top.isEmpty { return !path.isEmpty }
-        return path.count > top.count && path.starts(with: top)
-            && path[top.count] == UInt8(ascii: "/")
     }
 }

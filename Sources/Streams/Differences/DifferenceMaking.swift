@@ -29,7 +29,8 @@ public struct ComparedSide {
 /// the directories that lead there. The difference between them is that between the sides.
 ///
 /// Of a file that both have, chunks of data are kept that only one of them has: who applies a
-/// difference has the file of the other. Of a file that one has, all are.
+/// difference has the file of the other. Of a file that one has, all are. Where a file has more names
+/// than differ, the others are in both trees as well, so that whoever applies it can link to them.
 ///
 /// Memory: of both trees, and the names of the chunks of one file that both have. One thread.
 public struct DifferenceMaking {
@@ -151,6 +152,19 @@ public struct DifferenceMaking {
         return (oldRoot, newRoot)
     }
 
+    /// Takes a file that is as it was, for its other names: whoever applies the difference has its
+    /// content. In the order of paths, with those that differ.
+    public mutating func addUntouched(
+        _ path: [UInt8], old oldImage: InodeImage, new newImage: InodeImage
+    ) throws(StreamError) {
+        let kept = (old.keepsData, new.keepsData)
+        (old.keepsData, new.keepsData) = (false, false)
+        defer { (old.keepsData, new.keepsData) = kept }
+        try oldTree.add(path, oldImage)
+        try newTree.add(path, newImage)
+        try keepClock.tick()
+    }
+
     private func names(
         _ image: InodeImage, in volume: VolumeState
     ) throws(TreeError) -> Set<ChunkName> {
@@ -174,7 +188,8 @@ public struct DifferenceMaking {
         do throws(TreeError) {
             return try side.carrier.carry(image)
         } catch {
-            throw side.carrier.isCancelled() ? .cancelled : .tree(error)
+            if side.carrier.isCancelled() { throw .cancelled }
+            throw side.carrier.failure.map { .store($0) } ?? .tree(error)
         }
     }
 

@@ -8,6 +8,7 @@ import Trees
 /// Memory: what a `TreeAssembler` takes, and the images of the directories that are open.
 struct PartialTree {
     private var assembler: TreeAssembler
+    private let nodes: NotingNodes
     private let volume: VolumeState
     /// Brings a file's content and attributes into the store.
     private let carry: (_ path: [UInt8], InodeImage) throws(StreamError) -> InodeImage
@@ -20,6 +21,7 @@ struct PartialTree {
         carry: @escaping (_ path: [UInt8], InodeImage) throws(StreamError) -> InodeImage
     ) throws(StreamError) {
         assembler = TreeAssembler(store: store, nextInode: nextInode)
+        nodes = assembler.nodes
         self.volume = volume
         self.carry = carry
         try begin([], volume.directory, path: [])
@@ -50,7 +52,7 @@ struct PartialTree {
         while open.count > common + 1 { try end() }
         for index in common..<parts.count {
             let parent = open[open.count - 1].image
-            let found = try inTree { () throws(TreeError) -> InodeImage? in
+            let found = try nodes.noting { () throws(TreeError) -> InodeImage? in
                 guard let entry = try volume.lookUp(parts[index], in: parent) else { return nil }
                 return try volume.image(of: entry)
             }
@@ -65,14 +67,14 @@ struct PartialTree {
     ) throws(StreamError) {
         let link = FileIdentity(device: 0, inode: image.inode)
         if image.isLinked, links.contains(image.inode) {
-            let isAdded = try inTree { () throws(TreeError) in
+            let isAdded = try nodes.noting { () throws(TreeError) in
                 try assembler.add(name, link: link)
             }
             if isAdded { return }
         }
         var carried = try carry(path, image)
         carried.isLinked = false
-        try inTree { () throws(TreeError) in
+        try nodes.noting { () throws(TreeError) in
             guard image.isLinked else {
                 return try assembler.add(name, carried, previous: nil)
             }
@@ -93,7 +95,7 @@ struct PartialTree {
 
     private mutating func end() throws(StreamError) {
         open.removeLast()
-        try inTree { () throws(TreeError) in try assembler.end() }
+        try nodes.noting { () throws(TreeError) in try assembler.end() }
     }
 
     /// The root, of the volume of the store that was written.
@@ -101,7 +103,7 @@ struct PartialTree {
         volumeID: UniqueID, volumeName: String
     ) throws(StreamError) -> RootImage {
         while !open.isEmpty { try end() }
-        return try inTree { () throws(TreeError) in
+        return try nodes.noting { () throws(TreeError) in
             try assembler.finish(
                 volumeID: volumeID, volumeName: volumeName, time: volume.root.time)
         }
@@ -109,14 +111,4 @@ struct PartialTree {
 
     /// Above every number that was used.
     var nextInode: UInt64 { assembler.nextInode }
-
-    private func inTree<Result>(
-        _ body: () throws(TreeError) -> Result
-    ) throws(StreamError) -> Result {
-        do throws(TreeError) {
-            return try body()
-        } catch {
-            throw .tree(error)
-        }
-    }
 }

@@ -26,6 +26,8 @@ public final class ChunkCarrier {
     var isCancelled: () -> Bool = { false }
     /// Bytes of files that were looked at.
     public private(set) var doneBytes: UInt64 = 0
+    /// Why the store refused something, of which `TreeError` tells little.
+    var failure: StoreError? { sink.failure }
     /// Told of every chunk of data that is brought.
     var onData: ((ChunkName) -> Void)? {
         get { sink.onData }

@@ -10,6 +10,7 @@ public struct SnapshotImport {
     private let carrier: ChunkCarrier
     private let base: ScanBase?
     private var assembler: TreeAssembler
+    private let nodes: NotingNodes
     private let store: ChunkStore
     public private(set) var counts = ScanCounts()
 
@@ -28,6 +29,7 @@ public struct SnapshotImport {
         assembler = TreeAssembler(
             store: store, nextInode: max(nextInode, base?.root.nextInode ?? 0),
             moreInodes: moreInodes)
+        nodes = assembler.nodes
         self.store = store
     }
 
@@ -51,7 +53,9 @@ public struct SnapshotImport {
         defer { carrier.onData = nil }
         while true {
             if isCancelled() { throw .cancelled }
-            guard let event = try inTree({ () throws(TreeError) in try walk.next() }) else { break }
+            guard let event = try nodes.noting({ () throws(TreeError) in try walk.next() }) else {
+                break
+            }
             switch event {
             case .begin(let name, let image):
                 let previous =
@@ -64,7 +68,7 @@ public struct SnapshotImport {
                 assembler.begin(name, carried, previous: previous)
             case .end:
                 cursors.removeLast()
-                try inTree { () throws(TreeError) in try assembler.end() }
+                try nodes.noting { () throws(TreeError) in try assembler.end() }
             case .file(let name, let image):
                 let previous = cursors[cursors.count - 1]?.image(of: name)
                 try add(name, image, previous, &seen)
@@ -72,7 +76,7 @@ public struct SnapshotImport {
             onProgress(counts)
             try keepClock.tick()
         }
-        let root = try inTree { () throws(TreeError) in
+        let root = try nodes.noting { () throws(TreeError) in
             try assembler.finish(
                 volumeID: volumeID, volumeName: volumeName, time: source.root.time)
         }
@@ -90,7 +94,7 @@ public struct SnapshotImport {
         counts.entries += 1
         let link = FileIdentity(device: 0, inode: image.inode)
         if image.isLinked, seen.contains(link) {
-            let isAdded = try inTree { () throws(TreeError) in
+            let isAdded = try nodes.noting { () throws(TreeError) in
                 try assembler.add(name, link: link)
             }
             // All the names that it is said to have were met.
@@ -106,7 +110,7 @@ public struct SnapshotImport {
         } else {
             counts.others += 1
         }
-        try inTree { () throws(TreeError) in
+        try nodes.noting { () throws(TreeError) in
             guard image.isLinked else {
                 return try assembler.add(name, carried, previous: previous)
             }
@@ -122,20 +126,11 @@ public struct SnapshotImport {
         do throws(TreeError) {
             carried = try carrier.carry(image)
         } catch {
-            throw carrier.isCancelled() ? .cancelled : .tree(error)
+            if carrier.isCancelled() { throw .cancelled }
+            throw carrier.failure.map { .store($0) } ?? .tree(error)
         }
         carried.isLinked = false
         if image.mode >> 12 == 4 { carried.content = .none }
         return carried
-    }
-
-    private func inTree<Result>(
-        _ body: () throws(TreeError) -> Result
-    ) throws(StreamError) -> Result {
-        do throws(TreeError) {
-            return try body()
-        } catch {
-            throw .tree(error)
-        }
     }
 }

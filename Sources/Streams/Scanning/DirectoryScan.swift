@@ -35,6 +35,7 @@ public final class DirectoryScan {
     private let events: Events
     private let isCancelled: @Sendable () -> Bool
     private var assembler: TreeAssembler
+    private let nodes: NotingNodes
     private var window = ScanWindow()
     private let keepClock: KeepClock
     private var lastTold: UInt64 = 0
@@ -58,6 +59,7 @@ public final class DirectoryScan {
         assembler = TreeAssembler(
             store: store, nextInode: max(nextInode, base?.root.nextInode ?? 0),
             moreInodes: moreInodes)
+        nodes = assembler.nodes
         keepClock = KeepClock(store, seconds: options.keepSeconds, keep: events.keep)
         do throws(HashingError) {
             sink = try ChunkSink(store, hash: store.parameters.hash)
@@ -91,7 +93,7 @@ public final class DirectoryScan {
         try keepClock.check()
         counts.readBytes = readers.readBytes
         counts.changedFiles = readers.changedFiles
-        return try inTree { () throws(TreeError) in
+        return try nodes.noting { () throws(TreeError) in
             try assembler.finish(
                 volumeID: volumeID, volumeName: volumeName,
                 time: DiskTime(seconds: stamp.seconds, nanoseconds: stamp.nanoseconds))
@@ -133,10 +135,10 @@ public final class DirectoryScan {
         switch event {
         case .begin(let name, let image, let previous):
             assembler.begin(name, image, previous: previous)
-        case .end: try inTree { () throws(TreeError) in try assembler.end() }
+        case .end: try nodes.noting { () throws(TreeError) in try assembler.end() }
         case .again(let name, let link):
             // Where the first name was left out, so are the others: that was told.
-            try inTree { () throws(TreeError) in _ = try assembler.add(name, link: link) }
+            try nodes.noting { () throws(TreeError) in _ = try assembler.add(name, link: link) }
         case .file(let file): try take(file)
         }
         return true
@@ -163,7 +165,7 @@ public final class DirectoryScan {
         } else {
             counts.others += 1
         }
-        try inTree { () throws(TreeError) in
+        try nodes.noting { () throws(TreeError) in
             if let link = file.link {
                 try assembler.add(
                     file.name, image, previous: file.previous, link: link,
@@ -181,16 +183,6 @@ public final class DirectoryScan {
             tell([])
             // A big file is many chunks.
             keepClock.look()
-        }
-    }
-
-    private func inTree<Result>(
-        _ body: () throws(TreeError) -> Result
-    ) throws(StreamError) -> Result {
-        do throws(TreeError) {
-            return try body()
-        } catch {
-            throw .tree(error)
         }
     }
 }

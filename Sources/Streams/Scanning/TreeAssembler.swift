@@ -11,7 +11,7 @@ public struct TreeAssembler {
     private struct Frame {
         var name: [UInt8]
         var image: InodeImage
-        var entries: ListBuilder<DirectorySchema, ChunkStore>
+        var entries: ListBuilder<DirectorySchema, NotingNodes>
         /// Of the names so far: those that hash alike are told apart.
         var hashes: Set<UInt64> = []
         var subdirectories: UInt64 = 0
@@ -23,7 +23,9 @@ public struct TreeAssembler {
         let namesTotal: UInt64
     }
 
-    private let store: ChunkStore
+    private let secret: StoreSecret
+    /// The store's; tells why that refused something.
+    let nodes: NotingNodes
     /// The next inode number.
     public private(set) var nextInode: UInt64
     /// Of what was added so far.
@@ -50,7 +52,8 @@ public struct TreeAssembler {
         store: ChunkStore, nextInode: UInt64,
         moreInodes: ((_ count: UInt64) -> Range<UInt64>)? = nil
     ) {
-        self.store = store
+        secret = store.parameters.secret
+        nodes = NotingNodes(store)
         self.nextInode = max(nextInode, RootImage.rootInode + 1)
         self.moreInodes = moreInodes
         inodesEnd = moreInodes == nil ? .max : self.nextInode
@@ -69,7 +72,7 @@ public struct TreeAssembler {
         image.inode =
             frames.isEmpty ? RootImage.rootInode : number(of: image, previous: previous)
         image.parent = frames.last?.image.inode
-        frames.append(Frame(name: name, image: image, entries: ListBuilder(store: store)))
+        frames.append(Frame(name: name, image: image, entries: ListBuilder(store: nodes)))
     }
 
     /// Ends the directory that was begun last.
@@ -151,7 +154,7 @@ public struct TreeAssembler {
         complete.sort { $0.inode < $1.inode }
         let changes = complete.map { (key: LinkedInodesSchema.key($0), entry: Optional($0)) }
         complete = []
-        table = try KeyedEdit<LinkedInodesSchema, ChunkStore>.apply(changes, to: table, in: store)
+        table = try KeyedEdit<LinkedInodesSchema, NotingNodes>.apply(changes, to: table, in: nodes)
             .root
     }
 
@@ -160,7 +163,6 @@ public struct TreeAssembler {
     ) throws(TreeError) {
         guard !frames.isEmpty else { throw .badEdit }
         let last = frames.count - 1
-        let secret = store.parameters.secret
         var collision: UInt8 = 0
         while true {
             let cookie = name.withUnsafeBytes {

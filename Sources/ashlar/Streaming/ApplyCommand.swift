@@ -2,6 +2,7 @@
 import ArgumentParser
 import Checking
 import Console
+import Control
 import DiskFormat
 import Glibc
 import Platform
@@ -24,8 +25,8 @@ struct ApplyCommand: ParsableCommand {
               ashlar apply old new.diff
               ashlar apply --reverse old new.diff
 
-            Of a snapshot another one is made, in the same store, which must not be mounted; "ashlar \
-            snapshot clone" makes a volume of it:
+            Of a snapshot another one is made, in the same store, whose volumes may be mounted and in \
+            use; "ashlar snapshot clone" makes a volume of it:
 
               ashlar apply /srv/store@monday tuesday.diff --name tuesday
 
@@ -71,7 +72,7 @@ struct ApplyCommand: ParsableCommand {
                 .usage, "\(DisplayText.escaped(directory.utf8)) is a store",
                 advice: "Name a snapshot of it (STORE@SNAPSHOT), or a directory of its mount.")
         }
-        let (old, new) = try sides()
+        let (old, new) = try Self.sides(of: file, isReverse: reverse, isVerified: true)
         let root: OpenDirectory
         do throws(Errno) {
             root = try OpenDirectory(path: directory)
@@ -107,18 +108,50 @@ struct ApplyCommand: ParsableCommand {
                 .usage, "give the new snapshot a name: --name",
                 advice: "A snapshot is never changed: what comes of it is another one.")
         }
-        Interruption.catchSignals()
-        let (old, new) = try sides()
-        let done = try SnapshotApply(
-            address: address, volume: volume, name: dryRun ? nil : name, file: file, old: old,
-            new: new
-        ).run()
-        var report: Report = [
-            "store": .name(Array(address.path.utf8)), "differences": .number(done.count),
-        ]
-        if let image = done.image { report.add("snapshot", .text("\(volume)@\(image.name)")) }
+        guard let real = MountTable.realPath(file) else {
+            throw CommandFailure(
+                .notFound, "there is no file \(DisplayText.escaped(file.utf8))")
+        }
+        let work = SnapshotApply(file: real, base: address.snapshot ?? "", isReverse: reverse)
+        var report: Report = ["store": .name(Array(address.path.utf8))]
+        if dryRun {
+            Interruption.catchSignals()
+            _ = try Self.sides(of: file, isReverse: reverse, isVerified: true)
+            let count = try work.compare(in: address, volume: volume)
+            report.add("differences", .number(count))
+        } else {
+            let outcome = try make(work, in: address.path, output)
+            report.add("differences", .number(outcome.counts.entries))
+            report.add("snapshot", .text("\(volume)@\(outcome.snapshot.name)"))
+        }
         try output.report(report, asJSON: json)
         try output.flush()
+    }
+
+    private func make(
+        _ work: SnapshotApply, in store: String, _ output: Output
+    ) throws -> StreamJob.Outcome {
+        // A signal ends this process, also while it waits for a daemon.
+        let (old, new) = try Self.sides(of: file, isReverse: reverse, isVerified: true)
+        let source = try Self.source(old, new)
+        var total: UInt64 = 0
+        while try source() != nil { total += 1 }
+        var job = StreamJob(volume: volume, name: name ?? "")
+        let text = "\(work.base) with \(DisplayText.escaped(file.utf8))"
+        if SnapshotImage.isAcceptable(description: text) { job.description = text }
+        job.difference = work
+        let progress = Progress("applying", on: output)
+        defer { progress.finish() }
+        var events = StreamJob.Events()
+        events.isCancelled = { Interruption.signal != nil }
+        if !noProgress {
+            // The job tells on one thread.
+            nonisolated(unsafe) let teller = progress
+            events.onProgress = { [total] counts, _ in
+                teller.update("\(counts.entries) of \(total)")
+            }
+        }
+        return try job.run(onStoreAt: store, events)
     }
 
     private func apply(
@@ -135,17 +168,23 @@ struct ApplyCommand: ParsableCommand {
         }
     }
 
-    /// The side that the directory has, and the one that it becomes.
-    private func sides() throws -> (VolumeState, VolumeState) {
+    /// The side that there is, and the one that it becomes.
+    ///
+    /// - Parameter isVerified: reads the whole file first; else what is damaged shows when it is met.
+    static func sides(
+        of file: String, isReverse: Bool, isVerified: Bool = false
+    ) throws(CommandFailure) -> (VolumeState, VolumeState) {
         do throws(StreamFileError) {
             let stream = try StreamFile(path: file, kind: .difference)
-            if reverse, stream.head.flags.contains(.oneWay) {
+            if isReverse, stream.head.flags.contains(.oneWay) {
                 throw StreamFileError.lacks("way back")
             }
-            try stream.backend.verify(isCancelled: { Interruption.signal != nil })
+            if isVerified {
+                try stream.backend.verify(isCancelled: { Interruption.signal != nil })
+            }
             let base = try stream.volume(StreamFile.baseName)
             let target = try stream.volume(StreamFile.targetName)
-            return reverse ? (target, base) : (base, target)
+            return isReverse ? (target, base) : (base, target)
         } catch {
             if case .lacks("way back") = error {
                 throw CommandFailure(

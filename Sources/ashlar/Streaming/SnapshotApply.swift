@@ -1,5 +1,4 @@
 // `ashlar apply STORE@SNAPSHOT`: a snapshot and a difference become another snapshot.
-import Backends
 import Checking
 import Console
 import DiskFormat
@@ -11,104 +10,82 @@ import Streams
 import Trees
 import Volume
 
-/// Applies a difference to a snapshot of a store that nobody else uses.
-struct SnapshotApply {
-    /// A store's, with the snapshot.
-    let address: StoreAddress
-    let volume: String
-    /// Of the new snapshot; nil compares only.
-    let name: String?
-    /// Of the difference.
-    let file: String
-    let old: VolumeState
-    let new: VolumeState
+/// A difference that is applied to a snapshot of the store that makes another one; as it goes over the
+/// socket.
+struct SnapshotApply: Codable, Sendable {
+    /// The difference's, absolute.
+    var file: String
+    /// The snapshot that has its first side.
+    var base: String
+    var isReverse: Bool
 
-    /// What was done, for a report.
-    struct Done {
-        var image: SnapshotImage?
-        var count: UInt64
+    /// Where nothing is changed: compares everything, by the packs of a store that anybody may have.
+    ///
+    /// - Returns: how many differences there are.
+    func compare(in address: StoreAddress, volume: String) throws -> UInt64 {
+        var address = address
+        address.snapshot = base
+        let stored = try StoreView(address).volume(named: volume).volume
+        let (old, new) = try ApplyCommand.sides(of: file, isReverse: isReverse)
+        do {
+            let comparison = try SnapshotComparison(
+                of: StoredTree(stored), in: stored.parameters, from: old, to: new,
+                isCancelled: { Interruption.signal != nil })
+            return try comparison.run(try ApplyCommand.source(old, new))
+        } catch let error as ApplyError {
+            throw CommandFailure(error, file: file, hasBegun: false)
+        } catch let error as StreamError {
+            throw CommandFailure(error, store: address.path)
+        }
     }
 
-    func run() throws -> Done {
-        let writable = try Self.open(address.path)
+    /// Writes the tree of the new snapshot. Nothing of the store is changed where the base is another.
+    ///
+    /// - Parameter onProgress: gets how many differences were dealt with.
+    func perform(
+        in live: LiveStore, at path: String, volume: String,
+        moreInodes: @escaping (UInt64) -> Range<UInt64>, isCancelled: @escaping () -> Bool,
+        onProgress: (ScanCounts) -> Void
+    ) throws -> (RootImage, ScanCounts) {
+        let tree = try tree(in: live, at: path, volume: volume)
+        let (old, new) = try ApplyCommand.sides(of: file, isReverse: isReverse)
+        var counts = ScanCounts()
         do {
-            let done = try apply(in: writable.live)
-            try writable.close()
-            return done
-        } catch {
-            // The first failure is the one to tell.
-            try? writable.close()
-            if let error = error as? StreamError {
-                throw CommandFailure(error, store: address.path)
-            }
-            guard let error = error as? ApplyError else { throw error }
+            var work = try SnapshotApplication(
+                of: tree, from: old, to: new, in: live.store,
+                nextInode: try StreamJob.nextInode(of: volume, live), moreInodes: moreInodes,
+                isCancelled: isCancelled,
+                keep: { () throws(StreamError) in try StreamJob.keep(live) })
+            let root = try work.run(
+                { () throws(ApplyError) in try ApplyCommand.source(old, new) }, volumeName: volume,
+                onProgress: { done, total in
+                    counts.entries = min(done, total)
+                    onProgress(counts)
+                })
+            counts.entries = work.count
+            return (root, counts)
+        } catch let error as ApplyError {
+            if case .stream(let reason) = error { throw reason }
             throw CommandFailure(error, file: file, hasBegun: false)
         }
     }
 
-    private func apply(in live: LiveStore) throws -> Done {
-        let base = try base(in: live)
-        var draft = SnapshotDraft(name: name ?? "")
-        let text = "\(base.name) with \(DisplayText.escaped(file.utf8))"
-        if SnapshotImage.isAcceptable(description: text) { draft.description = text }
-        if name != nil {
-            do throws(SnapshotError) {
-                try live.checkCanMake(draft, of: volume)
-            } catch {
-                throw CommandFailure(error, live)
+    /// The base's, by the store's own way: packs may move meanwhile.
+    private func tree(in live: LiveStore, at path: String, volume: String) throws -> StoredTree {
+        let image: SnapshotImage
+        do throws(SnapshotError) {
+            image = try live.snapshot(named: base, of: volume)
+        } catch {
+            throw CommandFailure(error, live)
+        }
+        do throws(StoreError) {
+            let bytes = try live.store.bytes(of: image.root, domain: .tree)
+            guard let root = try? bytes.withUnsafeBytes({ try RootImage($0) }) else {
+                throw .damagedChunk(image.root)
             }
-        }
-        live.store.keepDead()
-        var work = try SnapshotApplication(
-            of: StoredTree(try opened(base)), from: old, to: new, in: live.store,
-            nextInode: try StreamJob.nextInode(of: volume, live),
-            isCancelled: { Interruption.signal != nil },
-            keep: { () throws(StreamError) in try StreamJob.keep(live) })
-        let source = try ApplyCommand.source(old, new)
-        guard name != nil else {
-            try work.check(source)
-            return Done(count: work.count)
-        }
-        let root = try work.run(source, volumeName: volume)
-        do throws(SnapshotError) {
-            let image = try live.addSnapshot(draft, of: volume, root: root)
-            return Done(image: image, count: work.count)
+            return StoredTree(root, named: image.root, in: live.store)
         } catch {
-            throw CommandFailure(error, live)
-        }
-    }
-
-    private static func open(_ path: String) throws -> WritableStore {
-        do {
-            return try WritableStore.streaming(path)
-        } catch let failure as CommandFailure where failure.kind == .busy {
-            throw CommandFailure(
-                .busy, failure.message,
-                advice: "A difference is applied to a snapshot of a store that is not in use: "
-                    + "unmount it first.")
-        }
-    }
-
-    private func base(in live: LiveStore) throws(CommandFailure) -> SnapshotImage {
-        do throws(SnapshotError) {
-            return try live.snapshot(named: address.snapshot ?? "", of: volume)
-        } catch {
-            throw CommandFailure(error, live)
-        }
-    }
-
-    private func opened(_ image: SnapshotImage) throws -> VolumeState {
-        let backend = try DirectoryBackend(path: address.path, isReadOnly: true)
-        let state: State
-        do throws(CheckingError) {
-            state = try State.open(backend, scope: .newest, cacheBytes: 8 << 20)
-        } catch {
-            throw CommandFailure(error, store: address.path)
-        }
-        do throws(TreeError) {
-            return try VolumeState(image, in: state)
-        } catch {
-            throw CommandFailure(tree: error, what: "the snapshot \(image.name)")
+            throw CommandFailure(error, store: path)
         }
     }
 }

@@ -188,10 +188,17 @@ struct DifferenceFile {
             nextInode: try live.nextInode(of: WorkStore.volumeName),
             isCancelled: { Interruption.signal != nil },
             keep: { () throws(StreamError) in try StreamJob.keep(live) })
+        let shared = try SharedFiles(
+            from: comparison.old.volume, to: comparison.new.volume,
+            isCancelled: { Interruption.signal != nil })
         var difference = try VolumeDifference(
-            from: comparison.old.volume, to: comparison.new.volume)
+            from: comparison.old.volume, to: comparison.new.volume, shared: shared)
         while let found = try difference.next() {
             try Interruption.check()
+            if let old = found.old, let new = found.new, found.aspects.isEmpty {
+                try making.addUntouched(found.path, old: old, new: new)
+                continue
+            }
             let word = found.old == nil ? "added" : found.new == nil ? "deleted" : "modified"
             made.counts[word, default: 0] += 1
             try making.add(found.path, old: found.old, new: found.new)

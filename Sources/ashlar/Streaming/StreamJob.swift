@@ -13,7 +13,8 @@ import Streams
 import Trees
 import Volume
 
-/// A directory to be scanned into a store, or a file to be imported; as it goes over the socket.
+/// A directory to be scanned into a store, a file to be imported, or a difference to be applied to a
+/// snapshot; as it goes over the socket.
 struct StreamJob: Codable, Sendable {
     static let command = "stream-job"
 
@@ -36,6 +37,7 @@ struct StreamJob: Codable, Sendable {
     /// One of these.
     var scan: Scan?
     var file: String?
+    var difference: SnapshotApply?
 
     var draft: SnapshotDraft {
         var draft = SnapshotDraft(name: name)
@@ -78,6 +80,11 @@ struct StreamJob: Codable, Sendable {
             let counts: ScanCounts
             if let scan {
                 (root, counts) = try perform(scan, in: live, at: path, known, events)
+            } else if let difference {
+                (root, counts) = try difference.perform(
+                    in: live, at: path, volume: volume,
+                    moreInodes: Self.moreInodes(of: volume, live), isCancelled: events.isCancelled,
+                    onProgress: { events.onProgress($0, []) })
             } else {
                 (root, counts) = try importFile(in: live, known, events)
             }
