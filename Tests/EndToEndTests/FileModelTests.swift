@@ -26,7 +26,7 @@ final class FileModelTests: ModelTestCase {
                     isSame = try run.interrupt("commit=1")
                 }
                 guard isSame, !hasFailed else {
-                    XCTFail("operation \(number); the last: \(run.history.suffix(20))")
+                    XCTFail("operation \(number); the last: \(run.history.suffix(80))")
                     return
                 }
             }

@@ -1,19 +1,25 @@
 /// The bytes of a file, as they should be, and as they have been since they were last synchronised.
 struct FileModel {
     private(set) var bytes: [UInt8] = []
-    /// What the file may be after a crash: its states since the last fsync(2), the oldest first.
+    /// What the file may be after a crash: its states since the last fsync(2), the oldest first; and what
+    /// was written to come to each. A write that begins or ends within a page that the kernel has not
+    /// cached is handed over in parts, and a commit may come in between.
     private(set) var versions: [[UInt8]] = [[]]
+    private var writes: [Range<Int>?] = [nil]
     /// Whether a mapping was written to without msync(2): the kernel may have stored any part of it.
     private(set) var isLoose = false
 
     /// Remembers the state as one that a crash may leave.
-    private mutating func note() { versions.append(bytes) }
+    private mutating func note(written: Range<Int>? = nil) {
+        versions.append(bytes)
+        writes.append(written)
+    }
 
     mutating func write(_ new: [UInt8], at offset: Int) {
         guard !new.isEmpty else { return }
         setSize(max(bytes.count, offset + new.count))
         bytes.replaceSubrange(offset..<(offset + new.count), with: new)
-        note()
+        note(written: offset..<(offset + new.count))
     }
 
     mutating func map(_ new: [UInt8], at offset: Int, synchronized: Bool) {
@@ -47,15 +53,48 @@ struct FileModel {
     /// All so far is durable.
     mutating func synchronize() {
         versions = [bytes]
+        writes = [nil]
         isLoose = false
+    }
+
+    /// How bytes that are in no state differ from the states: for whoever has to find out why.
+    func differences(_ found: [UInt8]) -> [String] {
+        versions.indices.map { index in
+            let version = versions[index]
+            let places = zip(found, version).enumerated().filter { $1.0 != $1.1 }.map(\.offset)
+            let text =
+                places.isEmpty
+                ? "equal as far as both reach"
+                : "\(places.count) bytes in \(places[0])...\(places[places.count - 1])"
+            return "state \(index) of \(version.count) bytes: \(text)"
+        }
     }
 
     /// Takes what a crash has left, if it may be; how many steps were lost, or nil.
     mutating func recover(_ found: [UInt8]) -> Int? {
-        guard let index = versions.lastIndex(of: found) else { return nil }
+        guard let index = versions.lastIndex(of: found) ?? stateBeforePart(found) else {
+            return nil
+        }
         let lost = versions.count - 1 - index
         bytes = found
         synchronize()
         return lost
     }
+
+    /// The state behind which a write has come as far as the end of one of its pages.
+    private func stateBeforePart(_ found: [UInt8]) -> Int? {
+        versions.indices.dropLast().last { index in
+            guard let range = writes[index + 1] else { return false }
+            let (old, new) = (versions[index], versions[index + 1])
+            let pages = stride(
+                from: (range.lowerBound / Self.pageBytes + 1) * Self.pageBytes,
+                to: range.upperBound, by: Self.pageBytes)
+            return pages.contains { end in
+                found.count == max(old.count, end) && found[..<end] == new[..<end]
+                    && found[end...] == old[min(end, old.count)...]
+            }
+        }
+    }
+
+    private static let pageBytes = 4096
 }

@@ -297,6 +297,7 @@ final class FileRun {
                 let found = try System.readFile(path(index))
                 guard let lost = models[index].recover(found) else {
                     note(index, "\(found.count) bytes are in no state since the last fsync")
+                    history += models[index].differences(found)
                     return false
                 }
                 if lost > 0 { note(index, "\(lost) changes lost") }
