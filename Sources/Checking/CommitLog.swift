@@ -207,9 +207,10 @@ extension Inventory {
         }
     }
 
-    /// Whether the commit's pack was sealed behind it: then it had become durable.
+    /// Whether the commit had become durable: its pack was sealed behind it, or an index holds it,
+    /// which is told of no commit before.
     func provesDurable(_ entry: CommitEntry) -> Bool {
-        pack(entry.pack)?.isSealed ?? false
+        entry.hash == durableCommit || (pack(entry.pack)?.isSealed ?? false)
     }
 
     /// Whether everything that a commit vouches for is there and intact.

@@ -88,6 +88,8 @@ public final class Inventory {
     var punched: Set<PunchedKey> = []
     var table = ChunkTable()
     let scope: Scope
+    /// A commit that is known to have been durable (`init`).
+    let durableCommit: ChunkName?
     /// Whether `table` has the chunks of all records.
     private(set) var hasAllChunks = false
     var damagedFrames: Set<FrameNumber> = []
@@ -103,13 +105,16 @@ public final class Inventory {
 
     /// Reads all packs of `backend`.
     ///
-    /// - Parameter store: the store to look at; nil: the one that most packs belong to.
+    /// - Parameters:
+    ///   - store: the store to look at; nil: the one that most packs belong to.
+    ///   - durableCommit: the hash of a commit that is known to have been durable, as an index says.
     public init(
         _ backend: any Backend, store: StoreIdentity? = nil, scope: Scope = .whole,
-        monitor: CheckMonitor = CheckMonitor()
+        durableCommit: ChunkName? = nil, monitor: CheckMonitor = CheckMonitor()
     ) throws(CheckingError) {
         self.backend = backend
         self.scope = scope
+        self.durableCommit = durableCommit
         let files: [(name: String, size: UInt64)]
         do throws(BackendError) {
             files = try backend.list(prefix: "packs/")

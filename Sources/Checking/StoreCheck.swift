@@ -30,7 +30,8 @@ public enum StoreCheck {
         _ backend: any Backend, options: CheckOptions = CheckOptions(),
         index: IndexToCheck? = nil, monitor: CheckMonitor = CheckMonitor()
     ) throws(CheckingError) -> CheckReport {
-        let inventory = try Inventory(backend, store: options.store, monitor: monitor)
+        let inventory = try Inventory(
+            backend, store: options.store, durableCommit: index?.lastCommit, monitor: monitor)
         let chunks = ChunkReader(inventory, cacheBytes: options.cacheBytes)
         let log = try CommitLog(inventory, chunks)
         let check = Checker(inventory, log, chunks, options, monitor)

@@ -172,30 +172,21 @@ extension ChunkStore {
     ) throws(StoreError) {
         let header: RecordHeader
         let body: [UInt8]
-        let prefix: SuperChunkPrefix
         do throws(StoreError) {
             let pack = try shelf.reader(record.pack)
             (header, body) = try readingPack { () throws(PackError) in
                 try pack.readRecord(at: record.offset)
-            }
-            prefix = try readingPack { () throws(PackError) in
-                try pack.readPrefix(at: record.offset).prefix
             }
         } catch {
             // Too late for a copy of what is damaged; the chunks are laid anew when they are put.
             guard error.judgement != .failed else { throw error }
             return
         }
-        let place = try body.withUnsafeBufferPointer { (buffer) throws(StoreError) in
-            try readingPack { () throws(PackError) in
-                try appending.copies.append(
-                    PendingRecord(
-                        kind: .superChunk, flags: [.metadata, .copy],
-                        parts: [UnsafeRawBufferPointer(buffer)], rawBytes: header.rawBytes,
-                        frameCount: header.frameCount, itemCount: header.itemCount,
-                        checksum: header.bodyChecksum))
-            }
+        let copied = try body.withUnsafeBufferPointer { (buffer) throws(StoreError) in
+            try appendCopy(of: UnsafeRawBufferPointer(buffer), header, &appending)
         }
+        // Damaged in a frame: as above.
+        guard let (prefix, place) = copied else { return }
         let copy = RecordPlace(pack: shelf.number(of: place.pack), offset: place.offset)
         for (chunk, place) in zip(prefix.chunks, prefix.places(in: copy, header: header)) {
             appending.copied.append(
@@ -203,5 +194,23 @@ extension ChunkStore {
                     name: chunk.name, rawBytes: chunk.rawBytes, domain: chunk.domain,
                     places: [place]))
         }
+    }
+
+    /// Appends a body as it is; nil where a frame of it is damaged, and nothing was done.
+    private func appendCopy(
+        of body: UnsafeRawBufferPointer, _ header: RecordHeader,
+        _ appending: inout AppendingState
+    ) throws(StoreError) -> (SuperChunkPrefix, (pack: PackID, offset: UInt64))? {
+        guard let opener = try? SuperChunkOpener(header: header, body: body),
+            opener.framesAreIntact(in: body)
+        else { return nil }
+        let place = try readingPack { () throws(PackError) in
+            try appending.copies.append(
+                PendingRecord(
+                    kind: .superChunk, flags: [.metadata, .copy], parts: [body],
+                    rawBytes: header.rawBytes, frameCount: header.frameCount,
+                    itemCount: header.itemCount, checksum: header.bodyChecksum))
+        }
+        return (opener.prefix, place)
     }
 }

@@ -151,10 +151,7 @@ extension PackSet {
                     }
                 }
             } else {
-                guard let range = opener.storedRange(ofFrame: index),
-                    BodyChecksum(of: UnsafeRawBufferPointer(rebasing: body[range]))
-                        == opener.prefix.frames[index].checksum
-                else { return nil }
+                guard opener.isIntact(index, in: body) else { return nil }
             }
         }
         return VerifiedRecord(

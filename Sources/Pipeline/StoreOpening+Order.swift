@@ -34,9 +34,10 @@ extension StoreOpening {
     }
 
     /// Accepts that packs are gone, or shorter than they were (`StoreOptions.acceptsLosses`): the
-    /// next checkpoint does not list them, or only as far as their records reach. The index was made
-    /// anew since they are gone, so that it has no places in them.
+    /// next checkpoint does not list them, or only as far as their records reach. So does the index:
+    /// a chunk that has no place any more is stored anew when somebody puts it.
     func forget(_ lost: [PackID], _ parts: inout ChunkStore.Parts) throws(StoreError) {
+        try forgetPlaces(in: lost, parts.index)
         var batch = MetadataBatch()
         for id in lost {
             guard let number = shelf.knownNumber(of: id), var record = try parts.index.pack(number)
@@ -54,6 +55,36 @@ extension StoreOpening {
             }
         }
         try parts.index.apply(batch)
+    }
+
+    /// Takes places out that lie in packs which are gone, or behind the end of what is left of them.
+    private func forgetPlaces(
+        in lost: [PackID], _ index: any MetadataStore
+    ) throws(StoreError) {
+        var ends: [UInt32: UInt64] = [:]
+        for id in lost {
+            guard let number = shelf.knownNumber(of: id) else { continue }
+            guard packs.sizes[id] != nil else {
+                ends[number] = 0
+                continue
+            }
+            let reader = try packs.reader(id)
+            ends[number] = try readingPack { () throws(PackError) in try reader.records() }.end.offset
+        }
+        var changed: [(name: ChunkName, record: ChunkRecord)] = []
+        try index.visit([IndexKey.chunkPrefix]) { (key, value) throws(FormatError) in
+            guard let name = IndexKey.chunkName(key) else { return true }
+            var record = try ChunkRecord(value)
+            let count = record.places.count
+            record.places.removeAll { $0.recordOffset >= ends[$0.pack] ?? .max }
+            if record.places.count == count { return true }
+            if record.places.isEmpty { record.isDamaged = true }
+            changed.append((name, record))
+            return true
+        }
+        var batch = MetadataBatch()
+        for (name, record) in changed { batch.put(IndexKey.chunk(name), record.encoded()) }
+        try index.apply(batch)
     }
 
     /// Cuts a pack behind the last record that a commit vouches for, and seals it.

@@ -28,7 +28,7 @@ extension ChunkStore {
         let packs = try PackSet(
             backend, codec: { PooledFrameCodec($0, options) },
             keptBufferBytes: options.keptBufferBytes)
-        if options.acceptsLosses { packs.durableSequence = options.durableSequence }
+        packs.durableSequence = options.durableSequence
         var opening = StoreOpening(packs: packs, provider: provider, options: options)
         let parts = try opening.run()
         do throws(StoreError) {

@@ -9,12 +9,12 @@ public struct StoreOptions: Sendable {
     public var isReadOnly = false
     /// Opens for writing what could only be read otherwise: a store that has lost packs, or whose
     /// log is damaged. It goes on from its last good state, cuts off what lies behind it, and
-    /// forgets the packs that are gone. For repairs, which have told what is lost, put aside what
-    /// is cut off, and thrown away an index that knew packs which are gone.
+    /// forgets the packs that are gone, and all places in them. For repairs, which have told what is
+    /// lost, and put aside what is cut off.
     public var acceptsLosses = false
-    /// With `acceptsLosses`: commits up to this sequence are known to have been durable, since intact
-    /// ones follow them. What is damaged of the records that they vouch for is lost then; the commits
-    /// themselves, and those behind them, are not.
+    /// Commits up to this sequence are known to have been durable, since intact ones follow them, or an
+    /// index held them that is being made anew. What is damaged of the records that they vouch for is
+    /// lost then; the commits themselves, and those behind them, are not.
     public var durableSequence: UInt64 = 0
     /// Bytes of memory for caches and buffers. Half of it keeps decoded frames, three eighths are
     /// the index's, and the last eighth bounds the buffers that are kept for new super-chunks.

@@ -15,10 +15,13 @@ extension Repairing {
     mutating func writeTrees(_ plan: Plan) throws(RepairError) {
         let log = try readLog()
         try putAsideWhatIsCut(plan, log)
-        // Places in packs that are gone are of no use, nor are counts that are wrong.
-        if plan.isIndexWrong || !plan.lostPacks.isEmpty { try session.dropIndex() }
-        let store = try session.open(
-            acceptsLosses: true, durableSequence: log.newest?.sequence ?? 0)
+        // Counts that are wrong are of no use, nor is an index that knows packs which are gone: but where
+        // the log is damaged, it may hold commits that the packs alone do not lead to.
+        if plan.isIndexWrong || !plan.lostPacks.isEmpty && !plan.hasDamagedLog {
+            try session.dropIndex()
+        }
+        session.noteDurable(upTo: log.newest?.sequence ?? 0)
+        let store = try session.open(acceptsLosses: true)
         do throws(RepairError) {
             if let failure = store.failure { throw .store(failure) }
             tellLostCommits(log, store.lastCommit)
@@ -70,9 +73,11 @@ extension Repairing {
     }
 
     private func readLog() throws(RepairError) -> LogSeen {
-        try session.withChecking { () throws(CheckingError) in
+        let durable = try session.indexedCommit()
+        return try session.withChecking { () throws(CheckingError) in
             var seen = LogSeen()
-            let inventory = try Inventory(session.target.backend, monitor: session.checkMonitor)
+            let inventory = try Inventory(
+                session.target.backend, durableCommit: durable, monitor: session.checkMonitor)
             let log = try CommitLog(inventory, ChunkReader(inventory, cacheBytes: 16 << 20))
             for commit in inventory.commits {
                 seen.highest.epoch = max(seen.highest.epoch, commit.epoch)

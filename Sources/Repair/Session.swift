@@ -15,19 +15,25 @@ struct Session {
 
     let target: StoreToRepair
     let monitor: RepairMonitor
+    /// Of the last commit that is known to have been durable. What is damaged of that which commits up
+    /// to it vouch for is lost; behind it, such a commit is one that did not arrive.
+    private(set) var durableSequence: UInt64 = 0
+
+    init(target: StoreToRepair, monitor: RepairMonitor) {
+        self.target = target
+        self.monitor = monitor
+    }
+
+    mutating func noteDurable(upTo sequence: UInt64) {
+        durableSequence = max(durableSequence, sequence)
+    }
 
     // MARK: checking
 
     /// Checks the whole store, its index included.
     func check(_ depth: CheckDepth) throws(RepairError) -> CheckReport {
-        let glance: IndexGlance?
-        do throws(MetadataError) {
-            glance = try target.index.glance(memoryBytes: Session.glanceBytes)
-        } catch {
-            guard case .damaged = error else { throw .index(error) }
-            // That it cannot even be opened is found by opening the store.
-            glance = nil
-        }
+        // That it cannot even be opened is found by opening the store.
+        let glance = try glance()
         defer { if let glance { try? glance.store.close(flushing: false) } }
         return try withChecking { () throws(CheckingError) in
             try StoreCheck.run(
@@ -35,6 +41,25 @@ struct Session {
                 index: glance.map { IndexToCheck($0.store, lastCommit: $0.lastCommit) },
                 monitor: checkMonitor)
         }
+    }
+
+    /// The index as it lies there; nil where there is none that can be read.
+    private func glance() throws(RepairError) -> IndexGlance? {
+        do throws(MetadataError) {
+            return try target.index.glance(memoryBytes: Session.glanceBytes)
+        } catch {
+            guard case .damaged = error else { throw .index(error) }
+            return nil
+        }
+    }
+
+    /// The last commit that the index holds, which was durable before the index was told of it; nil
+    /// where there is no index that says so.
+    func indexedCommit() throws(RepairError) -> ChunkName? {
+        guard let glance = try glance() else { return nil }
+        // It was only read.
+        try? glance.store.close(flushing: false)
+        return glance.lastCommit.isZero ? nil : glance.lastCommit
     }
 
     private func checkOptions(_ depth: CheckDepth) -> CheckOptions {
@@ -65,26 +90,21 @@ struct Session {
 
     /// Whether there is an index that can be opened and says what it holds.
     func hasUsableIndex() throws(RepairError) -> Bool {
-        do throws(MetadataError) {
-            guard let glance = try target.index.glance(memoryBytes: Session.glanceBytes) else {
-                return false
-            }
-            try glance.store.close(flushing: false)
-            return !glance.lastCommit.isZero
-        } catch {
-            guard case .damaged = error else { throw .index(error) }
-            return false
-        }
+        try indexedCommit() != nil
     }
 
     /// Replaces the index by an empty one, which the next opening fills from the packs. Only where
     /// the packs have a state to fill it from: otherwise it may be all that is left.
     ///
     /// - Throws: `store(noCommit)` where they have not; the index is untouched then.
-    func dropIndex() throws(RepairError) {
+    mutating func dropIndex() throws(RepairError) {
+        // With the index goes the proof that the commit was durable which it holds.
+        let indexed = try indexedCommit()
         do throws(CheckingError) {
             let state = try State.open(target.backend, monitor: checkMonitor)
             if !state.unreadable.isEmpty { throw .noState }
+            let durable = state.inventory.commits.last { $0.hash == indexed }
+            noteDurable(upTo: durable?.sequence ?? 0)
         } catch {
             switch error {
             case .cancelled: throw .cancelled
@@ -100,12 +120,7 @@ struct Session {
     }
 
     /// Opens the store for writing.
-    ///
-    /// - Parameter durableSequence: of the last commit that is known to have been durable; for
-    ///   `acceptsLosses`.
-    func open(
-        acceptsLosses: Bool = false, durableSequence: UInt64 = 0
-    ) throws(RepairError) -> ChunkStore {
+    func open(acceptsLosses: Bool = false) throws(RepairError) -> ChunkStore {
         try monitor.step(.opening, 0, 0)
         var options = StoreOptions()
         options.acceptsLosses = acceptsLosses

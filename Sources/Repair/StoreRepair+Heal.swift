@@ -81,7 +81,7 @@ struct Healing {
     /// Raw bytes that are stored between two commits.
     private static let bytesPerCommit: UInt64 = 256 << 20
 
-    let session: Session
+    var session: Session
     var report: HealReport
 
     /// Searches all sources once. Returns whether anything was found.

@@ -25,7 +25,7 @@ extension StoreRepair {
     public static func rebuild(
         _ target: StoreToRepair, monitor: RepairMonitor = RepairMonitor()
     ) throws(RepairError) -> RebuildReport {
-        let session = Session(target: target, monitor: monitor)
+        var session = Session(target: target, monitor: monitor)
         let begin = monotonicNanoseconds()
         // A place without packs is refused before anything in it is touched.
         if try session.packFiles().count == 0 {

@@ -32,7 +32,7 @@ extension StoreRepair {
 
 /// One repair. One thread.
 struct Repairing {
-    let session: Session
+    var session: Session
     let options: RepairOptions
     var actions: [RepairAction] = []
 

@@ -58,6 +58,20 @@ public struct SuperChunkOpener: Sendable {
         return storedOffsets[index]..<storedOffsets[index + 1]
     }
 
+    /// Whether all frames of the whole body `body` have their checksums; nothing is restored.
+    public func framesAreIntact(in body: UnsafeRawBufferPointer) -> Bool {
+        prefix.frames.indices.allSatisfy { isIntact($0, in: body) }
+    }
+
+    /// Whether frame `index` has its checksum; false where there is no such frame.
+    public func isIntact(_ index: Int, in body: UnsafeRawBufferPointer) -> Bool {
+        guard let range = storedRange(ofFrame: index), range.upperBound <= body.count else {
+            return false
+        }
+        return BodyChecksum(of: UnsafeRawBufferPointer(rebasing: body[range]))
+            == prefix.frames[index].checksum
+    }
+
     /// The frame in which the chunk of `slot` lies; nil when there is no such chunk.
     public func frame(ofSlot slot: Int) -> Int? {
         guard prefix.chunks.indices.contains(slot) else { return nil }
