@@ -69,7 +69,8 @@ extension StoreOpening {
                 continue
             }
             let reader = try packs.reader(id)
-            ends[number] = try readingPack { () throws(PackError) in try reader.records() }.end.offset
+            ends[number] = try readingPack { () throws(PackError) in try reader.records() }.end
+                .offset
         }
         var changed: [(name: ChunkName, record: ChunkRecord)] = []
         try index.visit([IndexKey.chunkPrefix]) { (key, value) throws(FormatError) in
