@@ -11,6 +11,9 @@ public final class StreamFile {
     public static let baseName = "base"
     public static let targetName = "target"
 
+    /// Of decoded frames that are kept: each directory's nodes lie together.
+    private static let cacheBytes = 8 << 20
+
     public let backend: StreamFileBackend
     public let state: State
     public var head: StreamHead { backend.head }
@@ -20,7 +23,8 @@ public final class StreamFile {
         backend = try StreamFileBackend(path: path)
         if let kind, backend.head.kind != kind { throw .isOther(backend.head.kind) }
         do throws(CheckingError) {
-            state = try State.open(backend)
+            // Tables of data take memory by the number of files: read when content is asked for.
+            state = try State.open(backend, scope: .newest, cacheBytes: Self.cacheBytes)
         } catch {
             throw .store(error)
         }
