@@ -2,8 +2,7 @@
 struct FileModel {
     private(set) var bytes: [UInt8] = []
     /// What the file may be after a crash: its states since the last fsync(2), the oldest first; and what
-    /// was written to come to each. A write that begins or ends within a page that the kernel has not
-    /// cached is handed over in parts, and a commit may come in between.
+    /// was written to come to each (see `PartOfWrite`).
     private(set) var versions: [[UInt8]] = [[]]
     private var writes: [Range<Int>?] = [nil]
     /// Whether a mapping was written to without msync(2): the kernel may have stored any part of it.
@@ -81,20 +80,12 @@ struct FileModel {
         return lost
     }
 
-    /// The state behind which a write has come as far as the end of one of its pages.
+    /// The state behind which a part of a write has come.
     private func stateBeforePart(_ found: [UInt8]) -> Int? {
         versions.indices.dropLast().last { index in
             guard let range = writes[index + 1] else { return false }
-            let (old, new) = (versions[index], versions[index + 1])
-            let pages = stride(
-                from: (range.lowerBound / Self.pageBytes + 1) * Self.pageBytes,
-                to: range.upperBound, by: Self.pageBytes)
-            return pages.contains { end in
-                found.count == max(old.count, end) && found[..<end] == new[..<end]
-                    && found[end...] == old[min(end, old.count)...]
-            }
+            return PartOfWrite.leaves(
+                found, between: versions[index], and: versions[index + 1], in: range)
         }
     }
-
-    private static let pageBytes = 4096
 }

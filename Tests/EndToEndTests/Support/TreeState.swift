@@ -91,7 +91,19 @@ struct CrashLog {
     private func hasContents(_ found: TreeState, _ index: Int) -> Bool {
         states[index].inodes.allSatisfy { (name, inode) in
             guard let bytes = found.content(of: name) else { return true }
-            return states[index...].contains { $0.contents[inode] == bytes }
+            return isContent(bytes, of: inode, since: index)
+        }
+    }
+
+    /// Whether a file had these bytes at some moment, or amid one of the writes in between.
+    private func isContent(_ bytes: [UInt8], of inode: ino_t, since index: Int) -> Bool {
+        if states[index...].contains(where: { $0.contents[inode] == bytes }) { return true }
+        return states.indices[index...].dropLast().contains { number in
+            guard case .write = operations[number].kind,
+                let old = states[number].contents[inode],
+                let new = states[number + 1].contents[inode]
+            else { return false }
+            return PartOfWrite.leaves(bytes, between: old, and: new, in: 0..<new.count)
         }
     }
 
@@ -107,7 +119,7 @@ struct CrashLog {
         }
         let wrong = states[index].inodes.filter { (name, inode) in
             guard let bytes = found.content(of: name) else { return false }
-            return !states[index...].contains { $0.contents[inode] == bytes }
+            return !isContent(bytes, of: inode, since: index)
         }.keys.sorted()
         return "names fit \(fitting) of \(states.count) moments, but not the bytes of \(wrong); "
             + "the last operations: \(last)"
