@@ -14,7 +14,7 @@ public struct RenamedDifferences {
     public static let candidatesMax = 100_000
 
     private let differences: () throws(TreeError) -> VolumeDifference
-    private let filter: (FileDifference) -> Bool
+    private let told: (FileDifference) -> FileDifference?
     private var walk: VolumeDifference?
     /// Old names by new ones.
     private var origins: [[UInt8]: Candidate] = [:]
@@ -30,21 +30,21 @@ public struct RenamedDifferences {
     /// - Parameters:
     ///   - finding: whether renames are looked for; else all is told as it comes.
     ///   - differences: made twice.
-    ///   - filter: which are told.
+    ///   - told: what is told of a difference; nil: nothing.
     public init(
         finding: Bool, of differences: @escaping () throws(TreeError) -> VolumeDifference,
-        where filter: @escaping (FileDifference) -> Bool
+        telling told: @escaping (FileDifference) -> FileDifference? = { $0 }
     ) throws(TreeError) {
         self.differences = differences
-        self.filter = filter
+        self.told = told
         if finding { try find() }
         walk = try differences()
     }
 
     /// The next difference; nil where there is none any more.
     public mutating func next() throws(TreeError) -> FileDifference? {
-        while let found = try walk?.next() {
-            guard filter(found) else { continue }
+        while let next = try walk?.next() {
+            guard let found = told(next) else { continue }
             if found.new == nil, gone.contains(found.path) { continue }
             guard found.old == nil, let new = found.new, let origin = origins[found.path] else {
                 return found
@@ -60,8 +60,8 @@ public struct RenamedDifferences {
         var old: [Candidate] = []
         var new: [Candidate] = []
         var first = try differences()
-        while let found = try first.next() {
-            guard filter(found) else { continue }
+        while let next = try first.next() {
+            guard let found = told(next) else { continue }
             switch (found.old, found.new) {
             case (let image?, nil) where image.mode >> 12 != 4:
                 old.append(Candidate(path: found.path, image: image))

@@ -65,7 +65,7 @@ public struct VolumeDifference {
     private let new: VolumeState
     private let wanted: FileDifference.Aspects
     /// Only what is at or below one of these is told; empty: all.
-    private let prefixes: [[UInt8]]
+    private let prefixes: PathPrefixes
     /// Equal trees do not tell that all below is equal.
     private let isExhaustive: Bool
     /// Files all of whose names are told.
@@ -83,7 +83,7 @@ public struct VolumeDifference {
         below prefixes: [[UInt8]] = [], shared: SharedFiles = SharedFiles()
     ) throws(TreeError) {
         self.shared = shared
-        self.prefixes = prefixes.contains([]) ? [] : prefixes
+        self.prefixes = PathPrefixes(prefixes)
         self.old = old
         self.new = new
         self.wanted = wanted
@@ -119,10 +119,10 @@ public struct VolumeDifference {
     private mutating func compare(
         _ path: [UInt8], _ a: InodeImage?, _ b: InodeImage?
     ) throws(TreeError) -> FileDifference? {
-        let isWithin = isWithin(path)
+        let isWithin = prefixes.contain(path)
         let aIsFolder = a.map { $0.mode >> 12 == 4 } ?? false
         let bIsFolder = b.map { $0.mode >> 12 == 4 } ?? false
-        if aIsFolder || bIsFolder, isWithin || leadsWithin(path) {
+        if aIsFolder || bIsFolder, isWithin || prefixes.lead(from: path) {
             try open(path, aIsFolder ? a : nil, bIsFolder ? b : nil)
         }
         guard isWithin else { return nil }
@@ -132,19 +132,6 @@ public struct VolumeDifference {
         let aspects = try Self.aspects(a, in: old, b, in: new).intersection(wanted)
         if aspects.isEmpty, !shared.has(a, b) { return nil }
         return FileDifference(path: path, old: a, new: b, aspects: aspects)
-    }
-
-    private func isWithin(_ path: [UInt8]) -> Bool {
-        prefixes.isEmpty || prefixes.contains { Self.isBelow(path, $0) }
-    }
-
-    private func leadsWithin(_ path: [UInt8]) -> Bool {
-        prefixes.contains { path.isEmpty || Self.isBelow($0, path) }
-    }
-
-    /// Whether a path is another, or lies below it.
-    private static func isBelow(_ path: [UInt8], _ top: [UInt8]) -> Bool {
-        path.starts(with: top) && (path.count == top.count || path[top.count] == UInt8(ascii: "/"))
     }
 
     /// Whether both are of one volume, so that inodes are the same by their numbers.

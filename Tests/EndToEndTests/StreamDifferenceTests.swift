@@ -292,6 +292,134 @@ final class StreamDifferenceTests: EndToEndTestCase {
         try assertEqualTrees(target, work)
     }
 
+    /// Two trees, each in every kind of place: a directory, a `.snap` file, a snapshot that was scanned,
+    /// one of a volume, and at last a volume as it is.
+    private func makePlaces() throws -> (old: [String], new: [String], live: Place) {
+        var random = SeededGenerator()
+        let old = try makeDirectory("old")
+        for folder in ["a", "a/deep", "b", "build"] {
+            try System.check(mkdir("\(old)/\(folder)", 0o755))
+        }
+        for name in ["a/kept", "a/changed", "a/deep/moved.ko", "a/x.o", "b/copied", "build/out"] {
+            try write("\(old)/\(name)", random.bytes(20_000))
+            try setTime("\(old)/\(name)", 1_000_000)
+        }
+        let new = path("new")
+        try mustRun(["cp", "-a", old, new])
+        try write("\(new)/a/changed", [2, 2])
+        try write("\(new)/a/x.o", [3])
+        try write("\(new)/build/out", [4])
+        try System.check(rename("\(new)/a/deep/moved.ko", "\(new)/b/elsewhere.ko"))
+        try System.check(rename("\(new)/b/copied", "\(new)/b/copy"))
+        try System.check(chmod("\(new)/a/kept", 0o600))
+        let scanned = try makePlace("scanned")
+        let live = try makePlace("live")
+        try live.mount()
+        var places: [[String]] = [[old], [new]]
+        for (index, tree) in [old, new].enumerated() {
+            let file = path("\(index).snap")
+            try mustRun(["rsync", "-aX", "--delete", "\(tree)/", live.mountpoint + "/"])
+            for words in [
+                ["stream", "snapshot", "--source", tree, "--output", file],
+                ["snapshot", "create", "--source", tree, scanned.store, "s\(index)"],
+                ["snapshot", "create", live.store, "s\(index)"],
+            ] {
+                let made = try ashlar(words)
+                XCTAssertEqual(made.code, 0, made.errors)
+            }
+            places[index] += [
+                file, "\(scanned.store)@s\(index)", "\(live.store)@s\(index)",
+            ]
+        }
+        return (places[0], places[1] + [live.store], live)
+    }
+
+    /// What is told, of which part, and in what form, is the same wherever the trees are.
+    func testPartsPatternsAndRenamesOfEveryKindOfPlace() throws {
+        let places = try makePlaces()
+        let rows: [(options: [String], lines: [String])] = [
+            (["b"], ["D /b/copied", "A /b/copy", "A /b/elsewhere.ko"]),
+            (
+                ["-M", "/b/", "a/deep"],
+                ["R /b/copied -> /b/copy", "R /a/deep/moved.ko -> /b/elsewhere.ko"]
+            ),
+            (["-M", "--pattern", "*.ko"], ["R /a/deep/moved.ko -> /b/elsewhere.ko"]),
+            (
+                ["--pattern", "/a/**", "--attributes"],
+                [
+                    "M /a/changed (time)", "D /a/deep/moved.ko", "M /a/kept (permissions)",
+                    "M /a/x.o (time)",
+                ]
+            ),
+            (
+                ["--content", "--exclude", "*.o", "--exclude", "build/", "a", "build"],
+                ["M /a/changed (content)", "D /a/deep/moved.ko"]
+            ),
+            (["a/deep", "--exclude", "deep"], []), (["a/kept", "--content"], []),
+        ]
+        // Directories, what has a tree, and some of each kind with another.
+        let pairs = [
+            (places.old[0], places.new[0], rows), (places.old[3], places.new[4], rows),
+            (places.old[0], places.new[1], [rows[1], rows[4]]),
+            (places.old[1], places.new[2], [rows[1], rows[3]]),
+            (places.old[2], places.new[0], [rows[2], rows[4]]),
+            (places.old[0], places.new[4], [rows[1], rows[5]]),
+        ]
+        for (old, new, rows) in pairs {
+            for row in rows {
+                let found = try stream(old, new, row.options)
+                let what = "\(old) \(new) \(row.options): \(found.errors)"
+                XCTAssertEqual(found.code, row.lines.isEmpty ? 0 : 1, what)
+                XCTAssertEqual(
+                    found.text.split(separator: "\n").map(String.init), row.lines, what)
+            }
+            let quick = try stream(old, new, rows[0].options + ["--quick"])
+            XCTAssertEqual(quick.code, 1, quick.errors)
+            XCTAssertEqual(quick.text, "")
+        }
+        XCTAssertEqual(try stream(places.old[0], places.new[4], ["none"]).code, 2)
+        // The other command has the same options, and tells the same.
+        for row in rows {
+            let told = try ashlar(["diff", places.old[3], places.new[3]] + row.options)
+            XCTAssertEqual(told.text.split(separator: "\n").map(String.init), row.lines)
+        }
+        let table = try stream(places.old[0], places.new[1], ["--table", "a/changed"]).text
+        XCTAssertTrue(table.contains("modified         20000             2  /a/changed"), table)
+        let zero = try stream(places.old[1], places.new[0], ["--zero", "-M", "b", "a/deep"])
+        XCTAssertTrue(zero.text.hasPrefix("R /b/copied\0/b/copy\0"), zero.text)
+        let json = try stream(places.old[2], places.new[0], ["--json", "-M", "--pattern", "*.ko"])
+        XCTAssertEqual(try json.json()["old_path"] as? String, "/a/deep/moved.ko")
+        try places.live.unmount()
+    }
+
+    /// What is left out of a comparison is not touched by the file that it makes.
+    func testWhatIsLeftOutStaysAsItIs() throws {
+        let places = try makePlaces()
+        try places.live.unmount()
+        let rules = path("rules")
+        try write(rules, Array("*.o\nbuild/\n".utf8))
+        let file = path("c.diff")
+        for options in [["-M"], ["a"], ["--pattern", "*"]] {
+            XCTAssertEqual(
+                try stream(places.old[0], places.new[0], ["--output", file] + options).code, 2)
+        }
+        for old in [places.old[0], places.old[2]] {
+            let made = try stream(
+                old, places.new[0], ["--output", file, "--exclude-from", rules])
+            XCTAssertEqual(made.code, 1, made.errors)
+            let work = path("work")
+            try mustRun(["rm", "-rf", work])
+            try mustRun(["cp", "-a", places.old[0], work])
+            let applied = try ashlar(["apply", work, file])
+            XCTAssertEqual(applied.code, 0, applied.errors)
+            XCTAssertEqual(
+                try stream(work, places.new[0]).text,
+                "M /a/x.o (content, time)\nM /build/out (content, time)\n")
+            XCTAssertEqual(
+                try stream(work, places.new[0], ["--exclude-from", rules]).code, 0)
+        }
+    }
+
     /// One byte is one difference, however little it shows.
     func testOneByte() throws {
         var random = SeededGenerator()

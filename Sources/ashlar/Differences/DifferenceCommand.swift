@@ -41,6 +41,7 @@ struct DifferenceCommand: ParsableCommand {
     var quick = false
 
     @OptionGroup var filter: DifferenceFilter
+    @OptionGroup var excludes: ExcludeArguments
     @OptionGroup var form: DifferenceForm
 
     func run() throws {
@@ -57,7 +58,9 @@ struct DifferenceCommand: ParsableCommand {
     }
 
     private func compare(_ output: Output) throws -> Bool {
-        let form = try form.chosen()
+        let telling = DifferenceTelling(
+            filter: filter, rules: try excludes.rules(), paths: paths, isQuick: quick,
+            form: try form.chosen(), output: output)
         let (a, b) = try views()
         guard a.parameters.hash == b.parameters.hash,
             a.parameters.chunker == b.parameters.chunker
@@ -66,39 +69,7 @@ struct DifferenceCommand: ParsableCommand {
                 .usage, "the stores cut or name content differently: keys do not compare",
                 advice: "Mount both, and use diff(1).")
         }
-        for path in paths { try Self.check(path, a, b) }
-        var writer = DifferenceWriter(output: output, form: form)
-        var differs = false
-        do throws(TreeError) {
-            var differences = try filter.differences(a, b, below: paths)
-            if differences.hasTooMany, !quick {
-                output.note("too many names came and went: renames are not looked for")
-            }
-            if !quick { writer.begin() }
-            while let found = try differences.next() {
-                differs = true
-                if quick { break }
-                writer.write(found)
-            }
-        } catch {
-            throw CommandFailure(tree: error, what: "\(old), \(new)")
-        }
-        return differs
-    }
-
-    private static func check(_ path: String, _ a: VolumeState, _ b: VolumeState) throws {
-        let shown = DisplayText.escaped(path.utf8)
-        let isThere: Bool
-        do throws(TreeError) {
-            let inOld = try a.resolve(path) != nil
-            let inNew = try b.resolve(path) != nil
-            isThere = inOld || inNew
-        } catch {
-            throw CommandFailure(tree: error, what: shown)
-        }
-        guard isThere else {
-            throw CommandFailure(.notFound, "\(shown): neither of them has it")
-        }
+        return try telling.run(a, b, called: "\(old), \(new)")
     }
 
     /// Snapshots, or the volume at its newest state, with all of it in its trees. Of one store both are

@@ -20,11 +20,6 @@ struct DifferenceFilter: ParsableArguments {
             "Paths that match; may be repeated, one has to match.", valueName: "pattern"))
     var pattern: [String] = []
 
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp("No paths that match; may be repeated.", valueName: "pattern"))
-    var exclude: [String] = []
-
     @Flag(
         name: [.customShort("M"), .long],
         help: "Tell files that got another name as such: R, found by inode or content.")
@@ -38,22 +33,30 @@ struct DifferenceFilter: ParsableArguments {
         }
     }
 
-    /// - Parameter paths: only what is at or below one of them; empty for all.
+    /// Whether anything is not told.
+    var isGiven: Bool { content || attributes || !pattern.isEmpty }
+
+    /// - Parameters:
+    ///   - paths: only what is at or below one of them; empty for all.
+    ///   - rules: what is left out, of both sides.
+    ///   - isQuick: only whether there are any counts, for which no renames are looked for.
     func differences(
-        _ old: VolumeState, _ new: VolumeState, below paths: [String]
+        _ old: VolumeState, _ new: VolumeState, below paths: [String],
+        leavingOut rules: ExcludeRules, isQuick: Bool = false
     ) throws(TreeError) -> RenamedDifferences {
         let patterns = pattern.map { Glob($0.utf8) }
-        let excluded = exclude.map { Glob($0.utf8) }
+        let remainder = DifferenceRemainder(rules)
         let prefixes = paths.map(QueryPlace.bytes)
         let wanted = wanted
         return try RenamedDifferences(
-            finding: findRenames,
+            finding: findRenames && !isQuick,
             of: { () throws(TreeError) in
                 try VolumeDifference(from: old, to: new, wanted: wanted, below: prefixes)
             },
-            where: { found in
-                (patterns.isEmpty || patterns.contains { $0.matches(found.path) })
-                    && !excluded.contains { $0.matches(found.path) }
+            telling: { found in
+                guard patterns.isEmpty || patterns.contains(where: { $0.matches(found.path) })
+                else { return nil }
+                return remainder.of(found)
             })
     }
 }

@@ -187,6 +187,7 @@ struct FindChangesCommand: ParsableCommand {
 
     @OptionGroup var form: DifferenceForm
     @OptionGroup var filter: DifferenceFilter
+    @OptionGroup var excludes: ExcludeArguments
 
     func run() throws {
         let output = Output(program: CommandRunner.programName)
@@ -199,6 +200,7 @@ struct FindChangesCommand: ParsableCommand {
         }
         let start = first ?? 0
         let end = last ?? timeline.snapshots.count
+        let rules = try excludes.rules()
         var writer = DifferenceWriter(output: output, form: try form.chosen())
         var count = 0
         var before = try timeline.moment(start)
@@ -207,7 +209,8 @@ struct FindChangesCommand: ParsableCommand {
             let moment = try timeline.moment(position)
             let old = before.view
             do throws(TreeError) {
-                var difference = try filter.differences(old, moment.view, below: [path])
+                var difference = try filter.differences(
+                    old, moment.view, below: [path], leavingOut: rules)
                 while let found = try difference.next() {
                     count += 1
                     writer.write(found, moment: moment.snapshot?.name ?? "now")

@@ -8,6 +8,7 @@ import FileModel
 import Glibc
 import Pipeline
 import Platform
+import Queries
 import Streams
 import Trees
 import Volume
@@ -54,20 +55,22 @@ final class Comparison {
     private(set) var new: ComparedSide
     private let works: [WorkStore]
 
-    /// - Parameter scratch: the beginning of the names of stores that are made for it.
+    /// - Parameters:
+    ///   - paths: of directories only what is at or below one of these is scanned; empty: all.
+    ///   - scratch: the beginning of the names of stores that are made for it.
     init(
         _ old: ComparedPlace, _ new: ComparedPlace, _ arguments: ScanArguments,
-        scratch: String, on output: Output
+        below paths: [String] = [], scratch: String, on output: Output
     ) throws {
+        let scanning = Scanning(arguments: arguments, paths: paths, output: output)
         var works: [WorkStore] = []
         do {
             let parameters = (old.stored ?? new.stored)?.parameters
             let first = try Self.side(
-                old, like: parameters, base: new.stored, arguments, scratch + ".base", output,
-                &works)
+                old, like: parameters, base: new.stored, scanning, scratch + ".base", &works)
             let second = try Self.side(
-                new, like: first.volume.parameters, base: first.volume, arguments,
-                scratch + ".target", output, &works)
+                new, like: first.volume.parameters, base: first.volume, scanning,
+                scratch + ".target", &works)
             self.old = first
             self.new = second
             self.works = works
@@ -80,6 +83,24 @@ final class Comparison {
         }
     }
 
+    /// How directories are scanned.
+    private struct Scanning {
+        let arguments: ScanArguments
+        let paths: [String]
+        let output: Output
+
+        /// Leaves out what is not asked about.
+        func restrict(_ options: inout ScanOptions) {
+            guard !paths.isEmpty else { return }
+            let places = PathPrefixes(paths.map(QueryPlace.bytes))
+            let isExcluded = options.isExcluded
+            options.isExcluded = { path, isDirectory in
+                isExcluded(path, isDirectory)
+                    || !(places.contain(path) || isDirectory && places.lead(from: path))
+            }
+        }
+    }
+
     /// Removes what was made.
     func end() {
         for work in works { work.abandon(isKept: false) }
@@ -87,8 +108,7 @@ final class Comparison {
 
     private static func side(
         _ place: ComparedPlace, like parameters: StoreParameters?, base: VolumeState?,
-        _ arguments: ScanArguments, _ scratch: String, _ output: Output,
-        _ works: inout [WorkStore]
+        _ scanning: Scanning, _ scratch: String, _ works: inout [WorkStore]
     ) throws -> ComparedSide {
         switch place {
         case .stored(let volume, let hasContent):
@@ -108,7 +128,7 @@ final class Comparison {
         case .directory(let path):
             let work = try WorkStore(for: scratch, like: parameters)
             works.append(work)
-            return try scanned(path, into: work, base: base, arguments, output)
+            return try scanned(path, into: work, base: base, scanning)
         }
     }
 
@@ -126,11 +146,12 @@ final class Comparison {
     }
 
     private static func scanned(
-        _ path: String, into work: WorkStore, base: VolumeState?, _ arguments: ScanArguments,
-        _ output: Output
+        _ path: String, into work: WorkStore, base: VolumeState?, _ scanning: Scanning
     ) throws -> ComparedSide {
         let live = work.live
-        var scan = try SourceScan(path, arguments, omitting: [work.path], on: output)
+        var scan = try SourceScan(
+            path, scanning.arguments, omitting: [work.path], on: scanning.output)
+        scanning.restrict(&scan.options)
         scan.keepsContent = false
         scan.options.errorPolicy = .stop
         var known: ScanBase?

@@ -5,8 +5,8 @@ import Foundation
 import Platform
 import Streams
 
-/// How a directory is scanned.
-struct ScanArguments: ParsableArguments {
+/// What is left out, of whatever is looked at.
+struct ExcludeArguments: ParsableArguments {
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp(
@@ -17,6 +17,32 @@ struct ScanArguments: ParsableArguments {
         parsing: .singleValue,
         help: ArgumentHelp("Read such patterns from a file.", valueName: "file"))
     var excludeFrom: [String] = []
+
+    var isGiven: Bool { !exclude.isEmpty || !excludeFrom.isEmpty }
+
+    /// The rules, in order: those of files come first.
+    func lines() throws(CommandFailure) -> [[UInt8]] {
+        var lines: [[UInt8]] = []
+        for path in excludeFrom {
+            guard let data = FileManager.default.contents(atPath: path) else {
+                throw CommandFailure(
+                    .notFound, "cannot read the patterns in \(DisplayText.escaped(path.utf8))")
+            }
+            lines += data.split(separator: 0x0a).map { Array($0) }
+        }
+        return lines + exclude.map { Array($0.utf8) }
+    }
+
+    func rules() throws(CommandFailure) -> ExcludeRules {
+        var rules = ExcludeRules()
+        for line in try lines() { rules.add(line) }
+        return rules
+    }
+}
+
+/// How a directory is scanned.
+struct ScanArguments: ParsableArguments {
+    @OptionGroup var excludes: ExcludeArguments
 
     @Flag(help: "Stay on the directory's own filesystem.")
     var oneFileSystem = false
@@ -45,8 +71,8 @@ struct ScanArguments: ParsableArguments {
 
     /// Whether anything is not as it is by default.
     var isGiven: Bool {
-        !exclude.isEmpty || !excludeFrom.isEmpty || oneFileSystem || maxDepth != nil || verify
-            || noProgress || onError != "skip"
+        excludes.isGiven || oneFileSystem || maxDepth != nil || verify || noProgress
+            || onError != "skip"
     }
 
     /// As it goes to whoever scans: the patterns of files are read already.
@@ -78,18 +104,9 @@ struct ScanArguments: ParsableArguments {
     }
 
     func sent() throws(CommandFailure) -> Sent {
-        var lines: [[UInt8]] = []
-        for path in excludeFrom {
-            guard let data = FileManager.default.contents(atPath: path) else {
-                throw CommandFailure(
-                    .notFound, "cannot read the patterns in \(DisplayText.escaped(path.utf8))")
-            }
-            lines += data.split(separator: 0x0a).map { Array($0) }
-        }
-        lines += exclude.map { Array($0.utf8) }
-        return Sent(
-            rules: lines, oneFileSystem: oneFileSystem, maxDepth: maxDepth, onError: onError,
-            verify: verify)
+        Sent(
+            rules: try excludes.lines(), oneFileSystem: oneFileSystem, maxDepth: maxDepth,
+            onError: onError, verify: verify)
     }
 
     /// - Parameters: directories and files that are left out, whatever the rules say; they need not

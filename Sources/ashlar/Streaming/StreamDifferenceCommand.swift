@@ -20,10 +20,12 @@ struct StreamDifferenceCommand: ParsableCommand {
             Each is a directory, STORE@SNAPSHOT, STORE for the volume as it is now, or a .snap file. \
             Trees of stores and files that are equal are not opened; of a directory, what is as the \
             other side has it by size, times and inode number is not read, but with --verify. \
-            Differences are told as by "ashlar diff"; with --output they are written to a file, \
-            complete in itself, that "ashlar apply" makes one side of the other with. For instance:
+            Differences are told as by "ashlar diff", with the same options; what --exclude leaves out \
+            neither side has. With --output they are written to a file, complete in itself, that \
+            "ashlar apply" makes one side of the other with. For instance:
 
               ashlar stream diff --base monday.snap --target /srv/www
+              ashlar stream diff -M --base old.snap --target /usr --pattern '*.so*' lib share
               ashlar stream diff --base /srv/store@one --target /srv/store@two --output two.diff
 
             Exit codes: 0 nothing differs, 1 something does, 2 trouble.
@@ -41,11 +43,8 @@ struct StreamDifferenceCommand: ParsableCommand {
     @Flag(help: "With --output: leave out content that only the first has; no way back then.")
     var oneWay = false
 
-    @Flag(help: "Compare content only.")
-    var content = false
-
-    @Flag(help: "Compare attributes only.")
-    var attributes = false
+    @Argument(help: "Paths: only what is at or below one of them.")
+    var paths: [String] = []
 
     @Flag(help: "Say nothing, and end at the first difference.")
     var quick = false
@@ -53,13 +52,15 @@ struct StreamDifferenceCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The volume, of stores.", valueName: "name"))
     var volume = "main"
 
+    @OptionGroup var filter: DifferenceFilter
+
     @OptionGroup var scan: ScanArguments
 
     @OptionGroup var form: DifferenceForm
 
     func validate() throws {
-        if output != nil, quick || content || attributes {
-            throw ValidationError("--output takes all differences.")
+        if output != nil, quick || filter.isGiven || filter.findRenames || !paths.isEmpty {
+            throw ValidationError("--output takes all differences, but what --exclude leaves out.")
         }
         if output == nil, oneWay { throw ValidationError("--one-way goes with --output.") }
     }
@@ -79,51 +80,29 @@ struct StreamDifferenceCommand: ParsableCommand {
     }
 
     private func compare(_ console: Output) throws -> Bool {
-        let form = try form.chosen()
+        let telling = DifferenceTelling(
+            filter: filter, rules: try scan.excludes.rules(), paths: paths, isQuick: quick,
+            form: try form.chosen(), output: console)
         let scratch = output ?? Self.scratch()
         let old = try ComparedPlace(base, volume: volume)
         let new = try ComparedPlace(target, volume: volume)
-        let comparison = try Comparison(old, new, scan, scratch: scratch, on: console)
+        let comparison = try Comparison(
+            old, new, scan, below: paths, scratch: scratch, on: console)
         defer { comparison.end() }
-        guard let output else { return try tell(comparison, form, console) }
-        let file = DifferenceFile(output: output, isOneWay: oneWay)
+        guard let output else {
+            return try telling.run(
+                comparison.old.volume, comparison.new.volume, called: "\(base), \(target)")
+        }
+        let file = DifferenceFile(
+            output: output, isOneWay: oneWay, remainder: DifferenceRemainder(telling.rules))
         let made = try file.write(comparison)
-        try console.report(made.report, asJSON: form == .json)
+        try console.report(made.report, asJSON: telling.form == .json)
         return made.count > 0
     }
 
     private static func scratch() -> String {
         let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         return folder + "/ashlar-diff-" + String(randomUInt64(), radix: 16)
-    }
-
-    private func tell(
-        _ comparison: Comparison, _ form: DifferenceForm.Form, _ console: Output
-    ) throws -> Bool {
-        var writer = DifferenceWriter(output: console, form: form)
-        var differs = false
-        do throws(TreeError) {
-            var difference = try VolumeDifference(
-                from: comparison.old.volume, to: comparison.new.volume, wanted: wanted)
-            if !quick { writer.begin() }
-            while Interruption.signal == nil, let found = try difference.next() {
-                differs = true
-                if quick { break }
-                writer.write(found)
-            }
-        } catch {
-            throw CommandFailure(tree: error, what: "\(base), \(target)")
-        }
-        try Interruption.check()
-        return differs
-    }
-
-    private var wanted: FileDifference.Aspects {
-        switch (content, attributes) {
-        case (true, false): [.kind, .content]
-        case (false, true): [.kind, .permissions, .owner, .time, .attributes]
-        default: .all
-        }
     }
 }
 
@@ -148,6 +127,8 @@ struct DifferenceFile {
 
     let output: String
     let isOneWay: Bool
+    /// What is not left out.
+    let remainder: DifferenceRemainder
 
     /// Writes the differences of two sides, whose content must be there.
     func write(_ comparison: Comparison) throws -> Made {
@@ -193,8 +174,9 @@ struct DifferenceFile {
             isCancelled: { Interruption.signal != nil })
         var difference = try VolumeDifference(
             from: comparison.old.volume, to: comparison.new.volume, shared: shared)
-        while let found = try difference.next() {
+        while let next = try difference.next() {
             try Interruption.check()
+            guard let found = remainder.of(next) else { continue }
             if let old = found.old, let new = found.new, found.aspects.isEmpty {
                 try making.addUntouched(found.path, old: old, new: new)
                 continue
