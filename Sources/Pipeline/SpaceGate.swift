@@ -7,13 +7,15 @@ import Platform
 /// whole reserve free: the quarter between is for what comes with them (names, commits, tables), so that
 /// what was acknowledged still passes. Any thread.
 final class SpaceGate: Sendable {
-    /// The backend is asked after so long or so much, whichever comes first.
+    /// The backend is asked after so long or so much, whichever comes first; and where there is less
+    /// room than twice that, after half of it, since a small medium is full before.
     static let intervalNanoseconds: UInt64 = 50_000_000
     static let intervalBytes = 16 << 20
 
     private struct State {
         var askedAt: UInt64 = 0
         var bytesSince = 0
+        var bytesAllowed = SpaceGate.intervalBytes
         var isShort = false
         var isAsked = false
     }
@@ -39,7 +41,7 @@ final class SpaceGate: Sendable {
         let isFresh = state.withLock { state in
             // Another thread may have asked after this one has looked at the clock.
             let isFresh =
-                state.isAsked && state.bytesSince < SpaceGate.intervalBytes
+                state.isAsked && state.bytesSince < state.bytesAllowed
                 && now < state.askedAt + SpaceGate.intervalNanoseconds
             if !isFresh {
                 state.isAsked = true
@@ -49,10 +51,16 @@ final class SpaceGate: Sendable {
             return isFresh
         }
         guard !isFresh else { return state.withLock { !$0.isShort } }
-        let space = try? backend.space()
-        let isShort =
-            space.map { $0.availableBytes < SpaceGate.reserveBytes(of: $0) / 4 * 3 } ?? false
-        state.withLock { $0.isShort = isShort }
+        let room = (try? backend.space()).map { space in
+            Int64(clamping: space.availableBytes)
+                - Int64(clamping: SpaceGate.reserveBytes(of: space) / 4 * 3)
+        }
+        let isShort = (room ?? 0) < 0
+        let allowed = room.map { Int(clamping: max(0, $0 / 2)) } ?? SpaceGate.intervalBytes
+        state.withLock { state in
+            state.isShort = isShort
+            state.bytesAllowed = min(SpaceGate.intervalBytes, allowed)
+        }
         return !isShort
     }
 

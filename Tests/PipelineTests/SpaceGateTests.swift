@@ -23,4 +23,22 @@ final class SpaceGateTests: XCTestCase {
         sleepNanoseconds(2 * SpaceGate.intervalNanoseconds)
         XCTAssertTrue(gate.isOpen())
     }
+
+    /// Faster than the gate's interval of time, on a medium that holds little more than its interval of
+    /// bytes.
+    func testASmallMediumIsNotFullBeforeTheGateAsks() throws {
+        let backend = MemoryBackend(capacityBytes: 40 << 20)
+        let gate = SpaceGate(backend: backend)
+        let bytes = [UInt8](repeating: 1, count: 1 << 20)
+        var count = 0
+        while gate.isOpen(), count < 40 {
+            try backend.writeWhole("file-\(count)", bytes)
+            gate.note(bytes: bytes.count)
+            count += 1
+        }
+        let space = try backend.space()
+        let limit = SpaceGate.reserveBytes(of: space) / 4 * 3
+        XCTAssertLessThan(space.availableBytes, limit)
+        XCTAssertGreaterThan(space.availableBytes + UInt64(bytes.count), limit)
+    }
 }
