@@ -56,10 +56,11 @@ final class SpaceGate: Sendable {
                 - Int64(clamping: SpaceGate.reserveBytes(of: space) / 4 * 3)
         }
         let isShort = (room ?? 0) < 0
-        let allowed = room.map { Int(clamping: max(0, $0 / 2)) } ?? SpaceGate.intervalBytes
+        // Where there is none, only time tells that some has come.
+        let allowed = room.flatMap { isShort ? nil : Int(clamping: $0 / 2) }
         state.withLock { state in
             state.isShort = isShort
-            state.bytesAllowed = min(SpaceGate.intervalBytes, allowed)
+            state.bytesAllowed = min(SpaceGate.intervalBytes, allowed ?? .max)
         }
         return !isShort
     }

@@ -41,4 +41,22 @@ final class SpaceGateTests: XCTestCase {
         XCTAssertLessThan(space.availableBytes, limit)
         XCTAssertGreaterThan(space.availableBytes + UInt64(bytes.count), limit)
     }
+
+    /// A medium that is full is asked no more often than any other.
+    func testAFullMediumIsAskedInIntervals() throws {
+        let backend = MemoryBackend(capacityBytes: 8 << 20)
+        try backend.writeWhole("file", [UInt8](repeating: 1, count: 8 << 20))
+        let gate = SpaceGate(backend: backend)
+        let begin = monotonicNanoseconds()
+        XCTAssertFalse(gate.isOpen())
+        try backend.removeFile("file")
+        try backend.synchronizeNames()
+        // Unless an interval has passed meanwhile, it does not look again.
+        if gate.isOpen() {
+            XCTAssertGreaterThanOrEqual(
+                monotonicNanoseconds() - begin, SpaceGate.intervalNanoseconds)
+        }
+        sleepNanoseconds(2 * SpaceGate.intervalNanoseconds)
+        XCTAssertTrue(gate.isOpen())
+    }
 }

@@ -63,16 +63,6 @@ final class AppliedFiles {
         }
     }
 
-    private static func reading<Result>(
-        _ body: () throws(TreeError) -> Result
-    ) throws(ApplyError) -> Result {
-        do throws(TreeError) {
-            return try body()
-        } catch {
-            throw .tree(error)
-        }
-    }
-
     // MARK: comparing
 
     /// What of a file is not as an image has it; nil where all is.
@@ -90,7 +80,9 @@ final class AppliedFiles {
         {
             return "where it leads"
         }
-        let wanted = try Self.reading { () throws(TreeError) in try volume.attributes(of: image) }
+        let wanted = try ApplyError.reading { () throws(TreeError) in
+            try volume.attributes(of: image)
+        }
         if try attributes(at: place) != wanted { return "its extended attributes" }
         if facts.isRegular, try !hasBytes(at: place, of: image, in: volume) { return "its content" }
         return nil
@@ -152,7 +144,7 @@ final class AppliedFiles {
             let content = OpenFileContent(file: file, path: place.path)
             var hasAll = true
             var failure: ApplyError?
-            try Self.reading { () throws(TreeError) in
+            try ApplyError.reading { () throws(TreeError) in
                 try volume.forEachExtent(of: image) { extent in
                     guard case .hole = extent.source else { return true }
                     do throws(ApplyError) {
@@ -260,7 +252,9 @@ final class AppliedFiles {
                 try directory.setOwner(name, owner: image.owner, group: image.group)
             }
         }
-        let wanted = try Self.reading { () throws(TreeError) in try volume.attributes(of: image) }
+        let wanted = try ApplyError.reading { () throws(TreeError) in
+            try volume.attributes(of: image)
+        }
         let found = try attributes(at: place)
         if found != wanted {
             for attribute in found.attributes where wanted[attribute.name] == nil {
@@ -319,7 +313,7 @@ final class AppliedFiles {
         _ base: HeldContent?
     ) throws(ApplyError) {
         var failure: ApplyError?
-        try Self.reading { () throws(TreeError) in
+        try ApplyError.reading { () throws(TreeError) in
             try volume.forEachExtent(of: image) { extent throws(TreeError) in
                 do throws(ApplyError) {
                     if isCancelled() { throw ApplyError.cancelled }

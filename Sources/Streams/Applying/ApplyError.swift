@@ -18,3 +18,16 @@ public enum ApplyError: Error, Sendable {
     case stream(StreamError)
     case cancelled
 }
+
+extension ApplyError {
+    /// Runs what reads a tree: its errors are those of applying then.
+    static func reading<Result>(
+        _ body: () throws(TreeError) -> Result
+    ) throws(ApplyError) -> Result {
+        do throws(TreeError) {
+            return try body()
+        } catch {
+            throw .tree(error)
+        }
+    }
+}

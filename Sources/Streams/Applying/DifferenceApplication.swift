@@ -92,7 +92,7 @@ public final class DifferenceApplication {
     /// Throws `isOther` for the first path that is neither as the one side nor as the other has it.
     public func check(_ next: Source) throws(ApplyError) {
         isResumed = try mark.isThere()
-        while let found = try reading(next) {
+        while let found = try ApplyError.reading(next) {
             if isCancelled() { throw .cancelled }
             count += 1
             let place = try existingPlace(of: found.path)
@@ -125,7 +125,9 @@ public final class DifferenceApplication {
             guard let place = try existingPlace(of: path), let facts = try place.facts() else {
                 throw .isOther(path: path, what: "there is nothing")
             }
-            let image = try reading { () throws(TreeError) in try old.resolve(bytes: path) }
+            let image = try ApplyError.reading { () throws(TreeError) in
+                try old.resolve(bytes: path)
+            }
             let found = AppliedDifference(path: path, old: image, new: image)
             try checkIsOld(found, place, facts)
         }
@@ -168,7 +170,7 @@ public final class DifferenceApplication {
         guard found.new != nil else { return }
         let parts = Self.parts(found.path).dropLast()
         let path = Array(parts.joined(separator: [Self.slash]))
-        let before = try reading { () throws(TreeError) in try old.resolve(bytes: path) }
+        let before = try ApplyError.reading { () throws(TreeError) in try old.resolve(bytes: path) }
         if let before, before.mode >> 12 == 4 {
             throw .isOther(path: path, what: "there is no such directory")
         }
@@ -191,7 +193,7 @@ public final class DifferenceApplication {
         }
         for index in 0..<names.count {
             let name = names[index]
-            let isKnown = try reading { () throws(TreeError) in
+            let isKnown = try ApplyError.reading { () throws(TreeError) in
                 try old.lookUp(name, in: image) != nil
             }
             if !isKnown, name != AppliedFiles.partialName {
@@ -236,7 +238,7 @@ public final class DifferenceApplication {
         try push(Frame(name: [], directory: root, partialName: [], image: new.directory), [])
         links = untouched.firstPaths
         var done: UInt64 = 0
-        while let found = try reading(next) {
+        while let found = try ApplyError.reading(next) {
             if isCancelled() { throw .cancelled }
             try change(found)
             done += 1
@@ -293,7 +295,7 @@ public final class DifferenceApplication {
             }
             var image: InodeImage?
             if let parent = frame.image {
-                image = try reading { () throws(TreeError) in
+                image = try ApplyError.reading { () throws(TreeError) in
                     guard let entry = try new.lookUp(part, in: parent) else { return nil }
                     return try new.image(of: entry)
                 }
@@ -360,7 +362,7 @@ public final class DifferenceApplication {
 
     /// Whether a side of the difference has the path.
     private func isNamed(_ path: [UInt8]) throws(ApplyError) -> Bool {
-        try reading { () throws(TreeError) in
+        try ApplyError.reading { () throws(TreeError) in
             if try old.resolve(bytes: path) != nil { return true }
             return try new.resolve(bytes: path) != nil
         }
@@ -418,16 +420,6 @@ public final class DifferenceApplication {
         let time = image.modificationTime
         try place.run("set the time of") { () throws(Errno) in
             try place.directory.setModified(frame.name, (time.seconds, time.nanoseconds))
-        }
-    }
-
-    private func reading<Result>(
-        _ body: () throws(TreeError) -> Result
-    ) throws(ApplyError) -> Result {
-        do throws(TreeError) {
-            return try body()
-        } catch {
-            throw .tree(error)
         }
     }
 }

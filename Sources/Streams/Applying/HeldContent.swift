@@ -82,7 +82,7 @@ struct HeldContent {
         _ body: (VolumeState.LiveExtent) throws(ApplyError) -> Bool
     ) throws(ApplyError) {
         var failure: ApplyError?
-        do throws(TreeError) {
+        try ApplyError.reading { () throws(TreeError) in
             try volume.forEachExtent(of: image) { extent in
                 do throws(ApplyError) {
                     if isCancelled() { throw .cancelled }
@@ -92,8 +92,6 @@ struct HeldContent {
                     return false
                 }
             }
-        } catch {
-            throw .tree(error)
         }
         if let failure { throw failure }
     }
@@ -160,16 +158,12 @@ struct TreeFileContent: HeldBytes {
 
     func bytes(_ range: Range<UInt64>) throws(ApplyError) -> [UInt8]? {
         guard range.upperBound <= image.size else { return nil }
-        do throws(TreeError) {
-            return try tree.read(image, range)
-        } catch {
-            throw .tree(error)
-        }
+        return try ApplyError.reading { () throws(TreeError) in try tree.read(image, range) }
     }
 
     func isZero(_ range: Range<UInt64>) throws(ApplyError) -> Bool {
         var isZero = true
-        do throws(TreeError) {
+        try ApplyError.reading { () throws(TreeError) in
             try tree.forEachExtent(of: image, from: range.lowerBound) {
                 position, extent throws(TreeError) in
                 guard position < range.upperBound else { return false }
@@ -179,8 +173,6 @@ struct TreeFileContent: HeldBytes {
                 }
                 return isZero
             }
-        } catch {
-            throw .tree(error)
         }
         return isZero
     }

@@ -83,7 +83,8 @@ public struct SnapshotApplication {
         _ source: () throws(ApplyError) -> DifferenceApplication.Source, volumeName: String,
         onProgress: (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
     ) throws(ApplyError) -> RootImage {
-        let total = try comparison.run(try source())
+        let total: UInt64
+        (total, untouched) = try comparison.compare(try source())
         try findLinks()
         let source = try source()
         try advance(source)
@@ -107,7 +108,6 @@ public struct SnapshotApplication {
 
     /// What new names are made links to.
     private mutating func findLinks() throws(ApplyError) {
-        untouched = try UntouchedLinks(from: old, to: new, isCancelled: isCancelled)
         for path in untouched.paths {
             guard let number = untouched.inodes[path], let image = try comparison.image(at: path)
             else { continue }

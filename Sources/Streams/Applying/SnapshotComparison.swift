@@ -37,10 +37,17 @@ public struct SnapshotComparison {
     ///
     /// - Returns: how many differences there are.
     public func run(_ source: DifferenceApplication.Source) throws(ApplyError) -> UInt64 {
+        try compare(source).count
+    }
+
+    /// As `run`; and what new names are to be links to.
+    func compare(
+        _ source: DifferenceApplication.Source
+    ) throws(ApplyError) -> (count: UInt64, untouched: UntouchedLinks) {
         guard parameters.hash == old.parameters.hash, parameters.chunker == old.parameters.chunker
         else { throw .cutsOtherwise }
         var count: UInt64 = 0
-        while let found = try reading(source) {
+        while let found = try ApplyError.reading(source) {
             if isCancelled() { throw .cancelled }
             count += 1
             guard let image = try image(at: found.path) else {
@@ -56,15 +63,17 @@ public struct SnapshotComparison {
             guard let image = try image(at: path) else {
                 throw .isOther(path: path, what: "there is nothing")
             }
-            let wanted = try reading { () throws(TreeError) in try old.resolve(bytes: path) }
+            let wanted = try ApplyError.reading { () throws(TreeError) in
+                try old.resolve(bytes: path)
+            }
             try check(image, AppliedDifference(path: path, old: wanted, new: wanted))
         }
-        return count
+        return (count, links)
     }
 
     /// nil where the snapshot has nothing.
     func image(at path: [UInt8]) throws(ApplyError) -> InodeImage? {
-        try reading { () throws(TreeError) in try base.resolve(path) }
+        try ApplyError.reading { () throws(TreeError) in try base.resolve(path) }
     }
 
     /// A directory that ends must not have anything that the difference does not know.
@@ -73,7 +82,7 @@ public struct SnapshotComparison {
     ) throws(ApplyError) {
         guard let wanted = found.old else { return }
         var unknown: [UInt8]?
-        try reading { () throws(TreeError) in
+        try ApplyError.reading { () throws(TreeError) in
             try base.forEachEntry(of: image) { entry throws(TreeError) in
                 if try old.lookUp(entry.name, in: wanted) == nil { unknown = entry.name }
                 return unknown == nil
@@ -114,15 +123,5 @@ public struct SnapshotComparison {
     func held(_ image: InodeImage) -> HeldContent {
         HeldContent(
             TreeFileContent(image: image, tree: base), hasher, isCancelled: isCancelled)
-    }
-
-    private func reading<Result>(
-        _ body: () throws(TreeError) -> Result
-    ) throws(ApplyError) -> Result {
-        do throws(TreeError) {
-            return try body()
-        } catch {
-            throw .tree(error)
-        }
     }
 }

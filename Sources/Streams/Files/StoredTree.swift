@@ -89,11 +89,9 @@ public struct StoredTree {
                     throw .format(.badValue("chunk: length"), node: name)
                 }
                 let from = Int(part.lowerBound - position)
+                let to = Int(part.lowerBound - range.lowerBound)
                 bytes.replaceSubrange(
-                    Int(
-                        part.lowerBound - range.lowerBound)..<Int(
-                            part.upperBound - range.lowerBound),
-                    with: chunk[from..<from + part.count])
+                    to..<to + part.count, with: chunk[from..<from + part.count])
             }
             return position + extent.length < range.upperBound
         }
