@@ -66,19 +66,58 @@ final class CostTests: XCTestCase {
         return StoredContent(key: .recipe(root), size: size, keyAllocatedBytes: size)
     }
 
+    /// The content of a file of about `extentCount` extents in which no part is like another, with
+    /// the ranges of its data: runs of few chunks in random order, and a hole behind each, as a
+    /// hole ends a chunk and cutting begins anew behind it. In content that repeats, few names of
+    /// nodes differ, and it may be that none of them ends a node of the level above.
+    private func varied(
+        extentCount: Int, in store: Store, _ generator: inout SeededGenerator
+    ) throws -> (content: StoredContent, data: [Range<UInt64>]) {
+        let runs = try (0..<64).map { _ -> [Extent] in
+            let length = UInt64(640 << 10)
+            let run = try Folder(chunker: Chunker(parameters: parameters), store: store).fold(
+                StoredContent(), patches: [Patch(range: 0..<length, kind: .bytes)],
+                bytes: RepeatedBytes(generator.bytes(Int(length))), newSize: length)
+            var extents: [Extent] = []
+            try ContentReader(store: store).forEachSegment(of: run.content, in: 0..<length) {
+                (_, segment) throws(TreeError) in
+                guard case .data(let name, let count, 0) = segment else { return false }
+                extents.append(.data(name, length: count))
+                return true
+            }
+            return extents
+        }
+        var list: [Extent] = []
+        var data: [Range<UInt64>] = []
+        var size: UInt64 = 0
+        while list.count < extentCount {
+            let run = runs.randomElement(using: &generator) ?? []
+            let end = size + run.reduce(0) { $0 + $1.length }
+            data.append(size..<end)
+            let hole = 4096 * UInt64.random(in: 1...256, using: &generator)
+            list += run + [.hole(length: hole)]
+            size = end + hole
+        }
+        let root = try XCTUnwrap(try RecipeEdit.build(list, in: store))
+        let allocated = data.reduce(0) { $0 + $1.upperBound - $1.lowerBound }
+        return (StoredContent(key: .recipe(root), size: size, keyAllocatedBytes: allocated), data)
+    }
+
     func testASmallChangeOfALargeFileTouchesAFewChunksAndNodes() throws {
         var generator = SeededGenerator()
         let store = try Store()
-        let content = try repeated(generator.bytes(periodBytes), extentCount: 300_000, in: store)
+        let (content, data) = try varied(extentCount: 300_000, in: store, &generator)
         let folder = Folder(chunker: Chunker(parameters: parameters), store: store)
         for _ in 0..<10 {
-            let offset = UInt64.random(in: 0..<content.size - 4096, using: &generator)
+            let run = try XCTUnwrap(data.randomElement(using: &generator))
+            let offset = UInt64.random(
+                in: run.lowerBound..<run.upperBound - 4096, using: &generator)
             store.resetCounters()
             let result = try folder.fold(
                 content, patches: [Patch(range: offset..<offset + 4096, kind: .bytes)],
                 bytes: RepeatedBytes(generator.bytes(4096)), newSize: content.size)
             XCTAssertNotEqual(result.content.key, content.key)
-            XCTAssertEqual(result.allocatedBytes, content.size)
+            XCTAssertEqual(result.allocatedBytes, content.keyAllocatedBytes)
             // Of several hundred. How soon old and new nodes end together again is chance: usually
             // within two or three.
             XCTAssertLessThan(store.nodeReads, 96)
