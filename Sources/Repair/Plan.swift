@@ -11,6 +11,8 @@ struct Plan {
     let hasBadTrees: Bool
     /// Commits that were durable cannot be reached, or may not be those that a writer made.
     var hasDamagedLog: Bool
+    /// No checkpoint can be read: what the packs hold was not judged.
+    let hasNoState: Bool
     let isIndexWrong: Bool
     let indexReason: String
     /// What every unclean end leaves.
@@ -19,6 +21,7 @@ struct Plan {
 
     init(_ report: CheckReport, _ session: Session) throws(RepairError) {
         self.report = report
+        hasNoState = report.summary.sequence == 0
         let kinds = Set(report.problems.map(\.kind))
         lostPacks = report.problems.compactMap { problem in
             guard problem.kind == .packMissing || problem.kind == .packShort,

@@ -49,6 +49,15 @@ struct Repairing {
             return RepairReport(before: before, after: before)
         }
         var current = before
+        if plan.hasNoState, !plan.needsTrees {
+            // Where only the index has the state, nothing of it was judged before a checkpoint has it.
+            if try completeLog(plan) {
+                current = try session.check(options.depth)
+                plan = try Plan(current, session)
+            } else {
+                plan.hasDamagedLog = true
+            }
+        }
         if plan.needsTrees {
             try writeTrees(plan)
             current = try session.check(options.depth)

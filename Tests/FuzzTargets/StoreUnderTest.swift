@@ -92,7 +92,7 @@ struct StoreUnderTest {
         let before = files(backend.copy(), index.crash(keepingBatches: .max))
         let target = StoreToRepair(backend: copy, index: own)
         guard (try? StoreRepair.repair(target)) != nil else { return nil }
-        guard expected != nil else {
+        guard let expected else {
             _ = files(copy.copy(), own.crash(keepingBatches: .max))
             return nil
         }
@@ -107,9 +107,10 @@ struct StoreUnderTest {
             return before == nil ? nil : "what was repaired cannot be opened"
         }
         for (path, bytes) in before {
-            if let bytes, found[path] != .some(.some(bytes)) {
-                return "the repair has lost \(path)"
-            }
+            guard let bytes else { continue }
+            let after = found[path] ?? nil
+            // Without an index a repair may come to a newer state than opening does: the last one.
+            if after != bytes, after != expected[path] { return "the repair has lost \(path)" }
         }
         return nil
     }
