@@ -32,6 +32,7 @@ extension LiveStore {
 
     private func reclaimByItself(isUrgent: Bool, _ isCancelled: () -> Bool) {
         var options = ReclaimOptions()
+        options.givesWay = true
         options.bytesPerSecond = isUrgent ? nil : Reclaimer.bytesPerSecond
         do throws(FileError) {
             let least = isUrgent ? 1 : timing.reclaimBytesMin
@@ -48,6 +49,7 @@ extension LiveStore {
     private func optimizeByItself(_ isCancelled: () -> Bool) {
         guard let seconds = timing.optimizeIdleSeconds, isIdle(for: seconds) else { return }
         var options = OptimizeOptions()
+        options.givesWay = true
         options.bytesPerSecond = Reclaimer.bytesPerSecond
         do throws(FileError) {
             let report = try optimize(

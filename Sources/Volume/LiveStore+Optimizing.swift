@@ -13,6 +13,8 @@ public struct OptimizeOptions: Equatable, Sendable {
     public var recompression = Recompression()
     /// Raw bytes read in a second; nil: as fast as it goes.
     public var bytesPerSecond: UInt64?
+    /// Ends early when somebody else wants to reclaim or optimize, with `interrupted`.
+    public var givesWay = false
 
     public init() {}
 }
@@ -40,6 +42,8 @@ extension LiveStore {
 
     /// Recompresses what was not yet. Any thread; volumes go on.
     ///
+    /// One that gives way, and a reclaiming that does, is waited for until it has ended.
+    ///
     /// - Throws: `busy` while it or a reclaiming runs, `interrupted` where `isCancelled` said so, and
     ///   errors of writing. Want of space is no error: what cannot be moved stays.
     public func optimize(
@@ -47,8 +51,9 @@ extension LiveStore {
         progress: (ReclaimProgress) -> Void = { _ in }, isCancelled: () -> Bool = { false }
     ) throws(FileError) -> OptimizeReport {
         guard !store.isReadOnly, !self.options.isReadOnly else { throw .readOnly }
-        try beginReclaiming()
-        defer { reclaiming.withLock { $0 = false } }
+        try spaceTurn.take(givesWay: options.givesWay, isCancelled)
+        defer { spaceTurn.end() }
+        let isCancelled = { isCancelled() || options.givesWay && self.spaceTurn.isAwaited }
         var report = OptimizeReport()
         report.bytesBefore = try packBytes()
         var reclaimed = ReclaimReport()

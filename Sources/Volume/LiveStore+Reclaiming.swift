@@ -17,6 +17,8 @@ public struct ReclaimOptions: Equatable, Sendable {
     public var deadShareMin = 0.5
     /// Raw bytes looked at for moving in a second; nil: as fast as it goes.
     public var bytesPerSecond: UInt64?
+    /// Ends early when somebody else wants to reclaim or optimize, with `interrupted`.
+    public var givesWay = false
 
     public init() {}
 }
@@ -58,6 +60,8 @@ extension LiveStore {
 
     /// Gives back what is dead. Any thread; volumes go on.
     ///
+    /// One that gives way is waited for until it has ended.
+    ///
     /// - Throws: `busy` while another one runs, `interrupted` where `isCancelled` said so, and errors
     ///   of writing. Want of space is no error: what cannot be moved stays.
     public func reclaim(
@@ -65,8 +69,9 @@ extension LiveStore {
         progress: (ReclaimProgress) -> Void = { _ in }, isCancelled: () -> Bool = { false }
     ) throws(FileError) -> ReclaimReport {
         guard !store.isReadOnly, !self.options.isReadOnly else { throw .readOnly }
-        try beginReclaiming()
-        defer { reclaiming.withLock { $0 = false } }
+        try spaceTurn.take(givesWay: options.givesWay, isCancelled)
+        defer { spaceTurn.end() }
+        let isCancelled = { isCancelled() || options.givesWay && self.spaceTurn.isAwaited }
         var report = ReclaimReport()
         report.bytesBefore = try packBytes()
         try settleSnapshots(isCancelled)
@@ -75,15 +80,6 @@ extension LiveStore {
         try rewrite(options, &report, progress, isCancelled)
         report.bytesAfter = try packBytes()
         return report
-    }
-
-    /// One at a time; the caller ends it.
-    func beginReclaiming() throws(FileError) {
-        let isFirst = reclaiming.withLock { isRunning in
-            defer { isRunning = true }
-            return !isRunning
-        }
-        guard isFirst else { throw .busy }
     }
 
     /// Whether something waits to be given back: for who looks from time to time.

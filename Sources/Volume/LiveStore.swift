@@ -53,13 +53,13 @@ public final class LiveStore: Sendable {
     let open: ConditionMutex<[Volume]>
     /// Held while volumes are made, renamed or removed: one at a time.
     let administration = ConditionMutex<Void>(())
-    /// Whether a reclaiming runs.
-    let reclaiming = ConditionMutex(false)
+    /// Whose turn it is to reclaim or optimize.
+    let spaceTurn = SpaceTurn()
     /// Packs that a reclaiming could not empty.
     let keptPacks = ConditionMutex<Set<PackID>>([])
     let reclaimer = Reclaimer()
     let idle = ConditionMutex(IdleTime())
-    let governor: ConditionMutex<MemoryGovernor?>
+    let memoryKeeper: MemoryKeeper?
     /// What is mounted of the volumes.
     let views: ConditionMutex<[WeakView]> = ConditionMutex([])
     let mountedSnapshots: ConditionMutex<[WeakSnapshot]> = ConditionMutex([])
@@ -91,8 +91,7 @@ public final class LiveStore: Sendable {
             throw .threads(code: error.rawValue)
         }
         open = ConditionMutex([])
-        governor = ConditionMutex(
-            options.residentBytesMax.map { MemoryGovernor(limitBytes: $0) })
+        memoryKeeper = options.residentBytesMax.map { MemoryKeeper(limitBytes: $0) }
         let volumes = try openVolumes()
         open.withLock { $0 = volumes }
         let drains = drains
@@ -105,6 +104,7 @@ public final class LiveStore: Sendable {
             try startTicker()
             try startReclaimer()
         }
+        try keepMemory()
     }
 
     private func openVolumes() throws(StoreError) -> [Volume] {
@@ -331,7 +331,6 @@ public final class LiveStore: Sendable {
         } catch {
             onEvent(.commitFailed(error))
         }
-        governMemory()
         for volume in open.withLock({ $0 }) { volume.askKernelToForget() }
     }
 
@@ -394,6 +393,7 @@ public final class LiveStore: Sendable {
         space.setShortage(nil)
         reclaimer.stop()
         stopTicker()
+        memoryKeeper?.stop()
         var failure: FileError?
         if !store.isReadOnly, !options.isReadOnly {
             do throws(FileError) {

@@ -165,9 +165,37 @@ final class ForgettingTests: XCTestCase {
         for _ in 0..<9 { _ = look(100, 0) }
         XCTAssertEqual(governor.percent, 100)
         let before = given
-        XCTAssertFalse(
-            governor.look(at: now + 1, resident: { 5_000 }, giveBack: { given += 1 }), "too soon")
+        for resident: UInt64 in [900, 5_000] {
+            XCTAssertFalse(
+                governor.look(at: now + 1, resident: { resident }, giveBack: { given += 1 }),
+                "too soon")
+        }
+        now += MemoryGovernor.urgentIntervalNanoseconds
+        XCTAssertFalse(governor.look(at: now, resident: { 900 }, giveBack: { given += 1 }))
         XCTAssertEqual(given, before)
+        XCTAssertTrue(governor.look(at: now, resident: { 940 }, giveBack: { given += 1 }))
+        XCTAssertEqual(given, before + 1)
+    }
+
+    /// Memory is looked at whatever else goes on: it was only between commits, and a long one took the
+    /// process 30 MB above its limit.
+    func testMemoryIsLookedAtWhileACommitIsUnderWay() throws {
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        var options = VolumeOptions()
+        options.residentBytesMax = 1 << 20
+        let open = try OpenStore(backend, index, options: options)
+        let least = MemoryGovernor.leastPercent
+        try open.live.committer.commit(by: { () throws(FileError) in
+            let deadline = Date(timeIntervalSinceNow: 60)
+            while open.volume.nodesPercent.load(ordering: .relaxed) > least, Date() < deadline {
+                sleepNanoseconds(10_000_000)
+            }
+            return nil
+        })
+        XCTAssertEqual(open.volume.nodesPercent.load(ordering: .relaxed), least)
+        try open.live.close()
     }
 
     /// A kernel that has everything in use is not waited for, and not asked all the time.

@@ -185,6 +185,54 @@ final class ReclaimTests: XCTestCase {
         XCTAssertEqual(try complaints(backend, index), [])
     }
 
+    /// What a store does by itself ends when somebody asks: he is not told that it is busy.
+    func testWhatGivesWayIsWaitedFor() throws {
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        try fill(open)
+        var options = ReclaimOptions()
+        options.givesWay = true
+        let asked = ConditionMutex<Result<ReclaimReport, FileError>?>(nil)
+        var asking: PlatformThread?
+        var looks = 0
+        XCTAssertThrowsError(
+            try open.live.reclaim(
+                options,
+                isCancelled: {
+                    looks += 1
+                    if asking == nil {
+                        asking = try? PlatformThread(name: "asking") {
+                            let result = Result { () throws(FileError) in try open.live.reclaim() }
+                            asked.withLock { $0 = result }
+                        }
+                    }
+                    sleepNanoseconds(1_000_000)
+                    return looks > 60_000
+                })
+        ) { XCTAssertEqual($0 as? FileError, .interrupted) }
+        asking?.join()
+        XCTAssertLessThan(looks, 60_000)
+        let report = try XCTUnwrap(asked.withLock { $0 }).get()
+        XCTAssertGreaterThan(report.freedBytes, 0)
+        var refused: FileError?
+        XCTAssertThrowsError(
+            try open.live.reclaim(
+                isCancelled: {
+                    do throws(FileError) {
+                        _ = try open.live.reclaim(options)
+                    } catch {
+                        refused = error
+                    }
+                    return true
+                }))
+        XCTAssertEqual(refused, .busy, "who gives way does not wait")
+        try expect(kept, in: open.volume)
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+    }
+
     /// Nobody asks: the store looks by itself.
     func testSpaceComesBackByItself() throws {
         let backend = MemoryBackend()
