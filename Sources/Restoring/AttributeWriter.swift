@@ -25,9 +25,13 @@ struct AttributeWriter {
         var hasOtherOwner = false
     }
 
-    /// - Parameter file: of any kind; a descriptor without the right to its bytes is enough.
+    /// - Parameters:
+    ///   - file: of any kind; a descriptor without the right to its bytes is enough.
+    ///   - withTimes: otherwise its times stay.
     /// - Throws: the first that failed; the others were tried.
-    func apply(_ wanted: Wanted, to file: OpenFile) throws(RestoreError) -> Outcome {
+    func apply(
+        _ wanted: Wanted, to file: OpenFile, withTimes: Bool = true
+    ) throws(RestoreError) -> Outcome {
         var outcome = Outcome()
         var failure: RestoreError?
         func attempt(_ body: () throws(RestoreError) -> Bool) {
@@ -45,7 +49,9 @@ struct AttributeWriter {
             try setMode(wanted.image, file, isOwned: !outcome.hasOtherOwner)
         }
         let hasChanged = outcome.hasChanged
-        attempt { () throws(RestoreError) in try setTimes(wanted.image, file, hasChanged) }
+        if withTimes {
+            attempt { () throws(RestoreError) in try setTimes(wanted.image, file, hasChanged) }
+        }
         if let failure { throw failure }
         return outcome
     }
@@ -111,12 +117,16 @@ struct AttributeWriter {
     ) throws(RestoreError) -> Bool {
         let status = try file.status()
         if !isWanted, Self.hasTime(status, image) { return false }
+        try setTimes(image, file)
+        return true
+    }
+
+    func setTimes(_ image: InodeImage, _ file: OpenFile) throws(RestoreError) {
         func moment(_ time: DiskTime) -> timespec {
             timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
         }
         let times = [moment(image.accessTime), moment(image.modificationTime)]
         try Calls.check(utimensat(AT_FDCWD, file.path, times, 0), "utimensat")
-        return true
     }
 
     // MARK: extended attributes

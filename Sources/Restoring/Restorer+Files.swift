@@ -165,13 +165,16 @@ extension Restorer {
                 let file = try directory.createFile(frame.partialName)
                 try writeContent(image, to: file)
                 if options.verifies { try verify(image, file) }
-                try complete(image, file, Self.join(frame.path, name))
+                let waits = settlesLater(image)
+                try complete(image, file, Self.join(frame.path, name), withTimes: !waits)
+                try put(name, in: directory, frame)
+                if waits { try settleLater(name, image, file, in: frame.path) }
             } else {
                 try makeNode(image, frame.partialName, in: directory)
                 let node = try directory.openNode(frame.partialName)
                 try complete(image, node, Self.join(frame.path, name))
+                try put(name, in: directory, frame)
             }
-            try put(name, in: directory, frame)
         } catch {
             // What is left is found by the next run.
             try? directory.remove(frame.partialName)
@@ -181,10 +184,10 @@ extension Restorer {
 
     /// A file without all of its attributes is better than none: told, and put in its place.
     private func complete(
-        _ image: InodeImage, _ file: OpenFile, _ path: [UInt8]
+        _ image: InodeImage, _ file: OpenFile, _ path: [UInt8], withTimes: Bool = true
     ) throws(RestoreError) {
         do throws(RestoreError) {
-            _ = try setAttributes(image, file)
+            _ = try setAttributes(image, file, withTimes: withTimes)
         } catch {
             if case .source = error { throw error }
             try fail(error, path)

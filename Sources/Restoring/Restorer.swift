@@ -46,6 +46,7 @@ public final class Restorer {
     let isCancelled: () -> Bool
     public private(set) var summary = RestoreSummary()
     var links: [UInt64: LinkTarget] = [:]
+    var unsettled = UnsettledFiles()
     /// What was restored, for what is deleted in the end.
     private var restored: [(path: [UInt8], image: InodeImage)] = []
 
@@ -109,6 +110,19 @@ public final class Restorer {
         _ image: InodeImage, as name: [UInt8]?, keepsAttributes: Bool = false
     ) throws(RestoreError) {
         restored.append((name ?? [], image))
+        do throws(RestoreError) {
+            try restoreAll(image, as: name, keepsAttributes: keepsAttributes)
+        } catch {
+            // What was written counts when the command is run again. The first error is the one to
+            // report.
+            try? settle()
+            throw error
+        }
+    }
+
+    private func restoreAll(
+        _ image: InodeImage, as name: [UInt8]?, keepsAttributes: Bool
+    ) throws(RestoreError) {
         guard let name else {
             return try walk(
                 Frame(
@@ -130,6 +144,7 @@ public final class Restorer {
     /// Deletes what the source does not have, where that is wanted and everything else succeeded, and
     /// makes all durable, where that is.
     public func finish() throws(RestoreError) {
+        try settle()
         if options.deletes, summary.failureCount == 0 {
             for (path, image) in restored where image.isDirectory { try prune(path, image) }
         }
@@ -247,11 +262,13 @@ public final class Restorer {
     // MARK: what all use
 
     /// Makes the attributes of an inode the source's; in a dry run says whether they are not.
-    func setAttributes(_ image: InodeImage, _ file: OpenFile) throws(RestoreError) -> Bool {
+    func setAttributes(
+        _ image: InodeImage, _ file: OpenFile, withTimes: Bool = true
+    ) throws(RestoreError) -> Bool {
         let set = try source { () throws(TreeError) in try volume.attributes(of: image) }
         let wanted = AttributeWriter.Wanted(image: image, attributes: set)
         if options.isDryRun { return try attributes.differs(wanted, from: file) }
-        let outcome = try attributes.apply(wanted, to: file)
+        let outcome = try attributes.apply(wanted, to: file, withTimes: withTimes)
         if outcome.hasOtherOwner { noteOtherOwner() }
         return outcome.hasChanged
     }

@@ -10,7 +10,9 @@
 ///
 /// Invariants:
 /// 1. A name of the destination has the old file or the whole new one: what is new is written under
-///    another name, with all its attributes, and renamed when its source has been read to the end.
+///    another name, with all its attributes but its time, and renamed when its source has been read
+///    to the end. It gets its time when it is on the medium: after a power cut nothing is right that
+///    is not whole.
 /// 2. Nothing is deleted, unless it is asked for, and then only after everything else was restored
 ///    without a failure. Own unfinished files (`partialName`) are the exception.
 /// 3. No symbolic link of the destination is followed, also not one that appears meanwhile: every
@@ -45,8 +47,9 @@ public struct RestoreOptions: Sendable {
     public var verifies = false
     /// What the source does not have is deleted in the end (invariant 2).
     public var deletes = false
-    /// In the end everything is made durable, with all else on the destination's filesystem.
-    public var synchronizes = false
+    /// What was written is made durable, with all else on the destination's filesystem: now and
+    /// then, and in the end. Without, a power cut may leave files that look right and are not.
+    public var synchronizes = true
     /// Owners, devices and attributes that only root may set are set; others are not tried.
     public var isPrivileged = true
 
@@ -87,7 +90,8 @@ public enum RestoreError: Error, Sendable {
         switch self {
         case .system(let code, let call):
             // An attribute that is too long for the filesystem is refused in the same words.
-            [.noSpace, .readOnlyFileSystem].contains(code) && call != "setxattr"
+            call == "syncfs"
+                || call != "setxattr" && [.noSpace, .readOnlyFileSystem].contains(code)
         case .cancelled, .busy: true
         case .source, .inTheWay, .notWhatWasWritten, .badName: false
         }

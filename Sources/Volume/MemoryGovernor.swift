@@ -23,7 +23,7 @@ struct MemoryGovernor {
     static let intervalNanoseconds: UInt64 = 1_000_000_000
     static let urgentIntervalNanoseconds: UInt64 = 250_000_000
     /// How often the process is looked at. A fast writer takes 100 MB in a second.
-    static let lookNanoseconds: UInt64 = 100_000_000
+    static let lookNanoseconds: UInt64 = 200_000_000
 
     let limitBytes: UInt64
     private var lookedAt: UInt64 = 0

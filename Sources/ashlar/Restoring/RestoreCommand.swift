@@ -54,8 +54,13 @@ struct RestoreCommand: ParsableCommand {
     var verify = false
 
     @Flag(
-        help: "End when everything is on the medium (syncfs), and not only in the kernel's memory.")
-    var sync = false
+        inversion: .prefixedNo,
+        help: ArgumentHelp(
+            """
+            Wait until everything is on the medium (syncfs). Without, a power cut within a minute may \
+            leave files that look right, and a second run passes over them.
+            """))
+    var sync = true
 
     @Flag(name: [.customShort("n"), .long], help: "Tell what would be done, and do nothing.")
     var dryRun = false
