@@ -54,13 +54,12 @@ struct RestoreCommand: ParsableCommand {
     var verify = false
 
     @Flag(
-        inversion: .prefixedNo,
         help: ArgumentHelp(
             """
-            Wait until everything is on the medium (syncfs). Without, a power cut within a minute may \
+            Do not wait until everything is on the medium (syncfs): a power cut within a minute may then \
             leave files that look right, and a second run passes over them.
             """))
-    var sync = true
+    var noSync = false
 
     @Flag(name: [.customShort("n"), .long], help: "Tell what would be done, and do nothing.")
     var dryRun = false
@@ -97,7 +96,7 @@ struct RestoreCommand: ParsableCommand {
         options.overwriting = RestoreOverwriting(rawValue: overwrite) ?? .ifChanged
         options.deletes = delete
         options.verifies = verify
-        options.synchronizes = sync
+        options.synchronizes = !noSync
         options.isDryRun = dryRun
         options.isPrivileged = geteuid() == 0
         let work = RestoreWork(
