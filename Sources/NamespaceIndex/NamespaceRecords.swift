@@ -31,6 +31,14 @@ public struct InodeRecord: Equatable, Sendable {
         image = try InodeImage(from: &reader)
         try reader.expectEnd()
     }
+
+    /// What lies under the key of an inode.
+    ///
+    /// - Throws: also where it is another inode's.
+    public init(_ bytes: UnsafeRawBufferPointer, of inode: UInt64) throws(FormatError) {
+        try self.init(bytes)
+        guard image.inode == inode else { throw .badValue("inode record: another inode's") }
+    }
 }
 
 /// An entry of a directory, or the tombstone that keeps a chain of collisions whole.

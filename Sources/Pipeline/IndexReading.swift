@@ -94,7 +94,7 @@ extension MetadataStore {
 
     func inode(_ volume: UInt32, _ inode: UInt64) throws(StoreError) -> InodeRecord? {
         try value(of: NamespaceKey.inode(volume, inode)) { (bytes) throws(FormatError) in
-            try InodeRecord(bytes)
+            try InodeRecord(bytes, of: inode)
         }
     }
 

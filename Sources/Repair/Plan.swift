@@ -13,6 +13,8 @@ struct Plan {
     var hasDamagedLog: Bool
     /// No checkpoint can be read: what the packs hold was not judged.
     let hasNoState: Bool
+    /// It can be read, and says what it holds.
+    let isIndexUsable: Bool
     let isIndexWrong: Bool
     let indexReason: String
     /// What every unclean end leaves.
@@ -38,11 +40,22 @@ struct Plan {
             ? Plan.indexKinds.subtracting([.indexCount, .indexExtra]) : Plan.indexKinds
         let wrong = report.problems.first { judged.contains($0.kind) }
         let isUsable = try session.hasUsableIndex()
+        isIndexUsable = isUsable && !kinds.contains(.indexDamaged)
         isIndexWrong = wrong != nil || !isUsable
         indexReason = wrong.map { "\($0.place): \($0.detail)" } ?? "there is no index of use"
         let unclean = report.problems.filter { Plan.uncleanKinds.contains($0.kind) }
         isUnclean = !unclean.isEmpty
         uncleanReason = unclean.map(\.detail).joined(separator: "; ")
+    }
+
+    /// Whether new trees are written from the index as it lies there, and not from one that is made of
+    /// the packs. Counts that are wrong are of no use, nor are places in packs that are gone: but where
+    /// trees cannot be read, it may be all that has their names, and where the log is damaged, it may
+    /// hold commits that the packs alone do not lead to.
+    var isIndexNeeded: Bool {
+        if !isIndexUsable { return false }
+        if report.hasUnreadableTrees { return true }
+        return !isIndexWrong && (lostPacks.isEmpty || hasDamagedLog)
     }
 
     /// Whether all trees are to be written anew.

@@ -15,11 +15,7 @@ extension Repairing {
     mutating func writeTrees(_ plan: Plan) throws(RepairError) {
         let log = try readLog()
         try putAsideWhatIsCut(plan, log)
-        // Counts that are wrong are of no use, nor is an index that knows packs which are gone: but where
-        // the log is damaged, it may hold commits that the packs alone do not lead to.
-        if plan.isIndexWrong || !plan.lostPacks.isEmpty && !plan.hasDamagedLog {
-            try session.dropIndex()
-        }
+        if !plan.isIndexNeeded { try session.dropIndex() }
         session.noteDurable(upTo: log.newest?.sequence ?? 0)
         let store = try session.open(acceptsLosses: true)
         do throws(RepairError) {

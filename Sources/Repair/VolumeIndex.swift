@@ -20,7 +20,7 @@ struct VolumeIndex {
     func inode(_ inode: UInt64) throws(RepairError) -> InodeImage? {
         do throws(MetadataError) {
             guard let bytes = try index.get(NamespaceKey.inode(number, inode)) else { return nil }
-            return bytes.withUnsafeBytes { try? InodeRecord($0).image }
+            return bytes.withUnsafeBytes { try? InodeRecord($0, of: inode).image }
         } catch {
             throw .index(error)
         }
@@ -54,8 +54,12 @@ struct VolumeIndex {
 
     /// Visits all inodes, ascending.
     func forEachInode(_ body: (InodeImage) -> Void) throws(RepairError) {
-        try scan(NamespaceKey.prefix(.inode, number)) { _, value in
-            if let record = try? InodeRecord(value) { body(record.image) }
+        try scan(NamespaceKey.prefix(.inode, number)) { key, value in
+            if let inode = NamespaceKey.inodeNumber(key),
+                let record = try? InodeRecord(value, of: inode)
+            {
+                body(record.image)
+            }
         }
     }
 

@@ -61,7 +61,9 @@ extension Volume {
     func storedInode(_ inode: UInt64) throws(FileError) -> InodeRecord? {
         guard let bytes = try indexValue(NamespaceKey.inode(number, inode)) else { return nil }
         return try decoded { () throws(FormatError) in
-            try bytes.borrowing { (raw) throws(FormatError) in try InodeRecord(raw) }
+            try bytes.borrowing { (raw) throws(FormatError) in
+                try InodeRecord(raw, of: inode)
+            }
         }
     }
 
