@@ -15,7 +15,9 @@ final class WrongIndexTests: XCTestCase {
         let index = MemoryIndexProvider()
         try makeStore(backend, index)
         let first = try OpenStore(backend, index)
-        let inodes = try ["one", "two"].map { try first.volume.makeFile(Array($0.utf8), in: 1).inode }
+        let inodes = try ["one", "two"].map {
+            try first.volume.makeFile(Array($0.utf8), in: 1).inode
+        }
         let number = first.volume.number
         try first.live.close()
         let damaged = index.crash(keepingBatches: .max)
