@@ -130,7 +130,7 @@ final class ManualTests: DirectoryTestCase {
             seen.isSuperset(of: [
                 "ro", "nolazytime", "remount", "_netdev", "x-a", "comment=", "volume=v",
                 "memory=64M", "commit=1", "reclaim=0", "optimize=600", "threads=1",
-                "allow_other", "noallow_other", "acl", "noacl",
+                "allow_other", "noallow_other", "default_permissions", "acl", "noacl",
                 "io_uring", "noio_uring",
             ]), "\(seen.sorted())")
     }

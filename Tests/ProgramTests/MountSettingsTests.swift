@@ -44,7 +44,8 @@ final class MountSettingsTests: DirectoryTestCase {
 
     func testValues() throws {
         let made = try settings(
-            "memory=1G,commit=30,volume=other,threads=4,noacl,allow_other,remount")
+            "memory=1G,commit=30,volume=other,threads=4,noacl,allow_other,"
+                + "default_permissions,remount")
         XCTAssertEqual(made.memoryBytes, 1 << 30)
         XCTAssertEqual(made.commitSeconds, 30)
         XCTAssertEqual(made.volume, "other")

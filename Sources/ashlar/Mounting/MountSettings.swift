@@ -142,6 +142,8 @@ struct MountSettings: Equatable {
         case "remount": isRemount = true
         case "allow_other": allowsOthers = true
         case "noallow_other": allowsOthers = false
+        // As FUSE filesystems are mounted by habit: the kernel checks permissions here in any case.
+        case "default_permissions": break
         case "acl": hasAccessLists = true
         case "noacl": hasAccessLists = false
         case "io_uring": rings = .askedFor
