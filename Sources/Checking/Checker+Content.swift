@@ -124,7 +124,7 @@ extension Checker {
     /// their nodes.
     func own(_ name: ChunkName) {
         guard let number = inventory.table.number(of: name) else { return }
-        if !isInSnapshot { inventory.table.addOwner(number) }
+        if !isInSnapshot, !isUnloaded { inventory.table.addOwner(number) }
         inventory.table.marks[number].insert(.live)
     }
 

@@ -8,15 +8,20 @@ import Trees
 struct SnapshotCheck {
     private let check: Checker
     private let state: State
+    /// Roots that are kept as snapshots' are, though no snapshot has them.
+    private let alsoKept: [(volume: UniqueID, root: ChunkName)]
     /// By number in the table of chunks: how many snapshots and kept nodes own a kept node.
     private(set) var owners: [Int: UInt32] = [:]
     private var pending: [TreeNode.Child] = []
     private var hasProblems = false
     private var nodesDone: UInt64 = 0
 
-    init(_ check: Checker, _ state: State) {
+    init(
+        _ check: Checker, _ state: State, alsoKept: [(volume: UniqueID, root: ChunkName)] = []
+    ) {
         self.check = check
         self.state = state
+        self.alsoKept = alsoKept
     }
 
     mutating func run() throws(CheckingError) {
@@ -32,8 +37,29 @@ struct SnapshotCheck {
             while let child = pending.popLast() { try visit(child, view) }
         }
         check.summary.snapshotNodes = UInt64(owners.count)
+        for (volume, root) in alsoKept { try visitFirst(root, of: volume) }
         guard hasProblems || check.options.depth == .deep else { return }
         for view in readable { try VolumeCheck(check, view).run() }
+    }
+
+    /// The first root of a volume that is not loaded: as a snapshot without a name. The paths to what is
+    /// damaged are the volume's, which is walked by itself.
+    private mutating func visitFirst(
+        _ root: ChunkName, of volume: UniqueID
+    ) throws(CheckingError) {
+        keep(.init(node: NodeReference(name: root, level: 0), kind: .root))
+        let image = SnapshotImage(
+            id: volume, volumeID: volume, name: "", root: root, time: .zero)
+        let view: VolumeState
+        do throws(TreeError) {
+            view = try VolumeState(image, in: state)
+        } catch {
+            pending = []
+            hasProblems = true
+            _ = try check.culprits(error)
+            return
+        }
+        while let child = pending.popLast() { try visit(child, view) }
     }
 
     /// nil where its root cannot be read.

@@ -40,8 +40,11 @@ public enum StoreCheck {
         if log.checkpoint != nil {
             let state = try State(inventory, log, chunks)
             check.checkUnreadable(state)
-            for volume in state.volumes { try VolumeCheck(check, volume).run() }
-            var snapshots = SnapshotCheck(check, state)
+            let loading = LoadingVolumes(index, newest: log.newest?.hash)
+            for volume in state.volumes {
+                try VolumeCheck(check, volume, loading: loading[volume.id]).run()
+            }
+            var snapshots = SnapshotCheck(check, state, alsoKept: loading.roots)
             try snapshots.run()
             if let index {
                 try IndexCheck(check, index, state, keptOwners: snapshots.owners).run()
@@ -62,6 +65,8 @@ final class Checker {
     var summary: CheckReport.Summary
     /// Whether what is being checked is a snapshot's.
     var isInSnapshot = false
+    /// Whether what is being walked is counted by its nodes, and not in the index: see LoadingVolumes.
+    var isUnloaded = false
     /// Recipe nodes that were walked, by number.
     var recipes: [Int: RecipeVerdict] = [:]
     /// Chunks in use that cannot be read; whether that is known and accepted.

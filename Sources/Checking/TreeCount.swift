@@ -1,5 +1,6 @@
 // The tree nodes that a volume's newest checkpoint owns, dead directories included.
 import DiskFormat
+import NamespaceIndex
 import Trees
 
 /// Counts the root, the nodes of directories and those of the table of linked inodes: each once for
@@ -8,34 +9,58 @@ import Trees
 struct TreeCount {
     let check: Checker
     let volume: VolumeState
+    private let loading: LoadingVolume?
     /// Nodes of the list that is being walked: within a list each is there once, whatever a hostile
     /// one says.
     private var inList: Set<Int> = []
 
-    init(_ check: Checker, _ volume: VolumeState) {
+    init(_ check: Checker, _ volume: VolumeState, loading: LoadingVolume? = nil) {
         self.check = check
         self.volume = volume
+        self.loading = loading
     }
 
     mutating func run() throws(CheckingError) {
         count(volume.rootName)
-        if let table = volume.root.linkedInodes {
+        if let table = volume.root.linkedInodes, !isUncounted(UnloadedRecord.linkedInodes) {
             _ = try walk(LinkedInodesSchema.self, table) { _ in nil }
         }
         var pending = [volume.root.directory]
         var seen = InodeSet()
         while let image = pending.popLast() {
             // A directory has one place; a second one is damage, and may be above itself.
-            guard seen.insert(image.inode), case .directory(let reference) = image.content else {
-                continue
-            }
-            pending += try walk(DirectorySchema.self, reference) { entry in
-                guard case .only(let image) = entry.target, image.mode >> 12 == 4 else {
-                    return nil
-                }
-                return image
+            guard seen.insert(image.inode), case .directory(let reference) = image.content,
+                !isUncounted(image.inode)
+            else { continue }
+            let below = try walk(DirectorySchema.self, reference, TreeCount.directory)
+            if let position = loading?.positions[image.inode] {
+                pending += loaded(reference, upTo: position)
+            } else {
+                pending += below
             }
         }
+    }
+
+    private static func directory(_ entry: DirectoryEntry) -> InodeImage? {
+        guard case .only(let image) = entry.target, image.mode >> 12 == 4 else { return nil }
+        return image
+    }
+
+    /// The directories among the first entries of one that is being loaded.
+    private func loaded(_ root: NodeReference, upTo position: UInt64) -> [InodeImage] {
+        let reader = ListReader<DirectorySchema, ChunkReader>(store: check.chunks)
+        var found: [InodeImage] = []
+        reader.forEachReadable(of: root) { _, _ in
+        } _: { (place, entry) in
+            guard place < position else { return false }
+            if let image = TreeCount.directory(entry) { found.append(image) }
+            return true
+        }
+        return found
+    }
+
+    private func isUncounted(_ list: UInt64) -> Bool {
+        loading?.isUncounted(list) ?? false
     }
 
     /// Counts a node that is stored, once a list; whether it was.

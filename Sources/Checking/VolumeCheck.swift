@@ -1,5 +1,6 @@
 // One volume, or one snapshot of it: every name, every inode, every directory.
 import DiskFormat
+import NamespaceIndex
 import Trees
 
 /// Walks a volume at its newest state. Directories wait on a list, not on the stack, so that depth
@@ -7,6 +8,7 @@ import Trees
 final class VolumeCheck {
     let check: Checker
     let volume: VolumeState
+    private let loading: LoadingVolume?
     private var counts: CheckReport.Volume
     private var seen = InodeSet()
     private var links = LinkTable()
@@ -23,18 +25,25 @@ final class VolumeCheck {
         var image: InodeImage
         /// Without the slash behind it; empty for the root.
         var path: [UInt8]
+        /// Whether what is below is not in the index.
+        var isUnloaded = false
     }
 
-    init(_ check: Checker, _ volume: VolumeState) {
+    /// - Parameter loading: what of the volume is not in the index.
+    init(_ check: Checker, _ volume: VolumeState, loading: LoadingVolume? = nil) {
         self.check = check
         self.volume = volume
+        self.loading = loading
         counts = CheckReport.Volume(id: volume.id, name: volume.name)
         problemsBefore = check.book.problems.count
     }
 
     func run() throws(CheckingError) {
         check.isInSnapshot = volume.isSnapshot
-        defer { check.isInSnapshot = false }
+        defer {
+            check.isInSnapshot = false
+            check.isUnloaded = false
+        }
         if volume.root.volumeID != volume.id {
             add(
                 .volumeMismatch, .volume(volume.id), "its root is of volume \(volume.root.volumeID)"
@@ -50,7 +59,7 @@ final class VolumeCheck {
         }
         // What it owns is counted by its nodes: see SnapshotCheck.
         guard !volume.isSnapshot else { return }
-        var trees = TreeCount(check, volume)
+        var trees = TreeCount(check, volume, loading: loading)
         try trees.run()
         check.summary.volumes.append(counts)
     }
@@ -81,8 +90,11 @@ final class VolumeCheck {
 
     private func checkLinked() throws(CheckingError) {
         var failure: CheckingError?
+        defer { check.isUnloaded = false }
         do throws(TreeError) {
+            var place: UInt64 = 0
             try volume.forEachLinked { image in
+                self.noteUnloaded(UnloadedRecord.linkedInodes, &place)
                 do throws(CheckingError) {
                     try self.meetLinked(image)
                 } catch {
@@ -97,6 +109,13 @@ final class VolumeCheck {
             for problem in tableProblems { affect(problem, Array("<linked inodes>".utf8)) }
         }
         if let failure { throw failure }
+    }
+
+    /// Whether what comes next in a list is in the index; moves the place.
+    private func noteUnloaded(_ list: UInt64, _ place: inout UInt64, in unloaded: Bool = false) {
+        guard let loading else { return }
+        check.isUnloaded = unloaded || loading.isUnloaded(list, at: place)
+        place += 1
     }
 
     private func meetLinked(_ image: InodeImage) throws(CheckingError) {
@@ -171,8 +190,12 @@ final class VolumeCheck {
         let before = pending.count
         var subdirectories: UInt64 = 0
         let secret = check.inventory.parameters.secret
+        defer { check.isUnloaded = false }
         do throws(TreeError) {
+            var place: UInt64 = 0
             try volume.forEachEntry(of: directory.image) { entry in
+                self.noteUnloaded(
+                    directory.image.inode, &place, in: directory.isUnloaded)
                 cookies.append(
                     entry.name.withUnsafeBytes {
                         DirectoryCookie.cookie(
@@ -264,7 +287,8 @@ final class VolumeCheck {
             add(.linkCountWrong, inode: image.inode, path, "\(image.linkCount), with one name")
         }
         for problem in try check.checkContent(of: image, in: volume) { affect(problem, path) }
-        return kind == 4 ? Directory(image: image, path: path) : nil
+        guard kind == 4 else { return nil }
+        return Directory(image: image, path: path, isUnloaded: check.isUnloaded)
     }
 
     private func dangling(

@@ -22,6 +22,20 @@ public struct RootImage: Equatable, Sendable {
         public var logicalBytes: UInt64 = 0
 
         public init() {}
+
+        func write(to writer: inout ByteWriter) {
+            writer.variable(files)
+            writer.variable(directories)
+            writer.variable(others)
+            writer.variable(logicalBytes)
+        }
+
+        init(from reader: inout ByteReader) throws(FormatError) {
+            files = try reader.variable("files")
+            directories = try reader.variable("directories")
+            others = try reader.variable("others")
+            logicalBytes = try reader.variable("logical bytes")
+        }
     }
 
     public static let rootInode: UInt64 = 1
@@ -62,10 +76,7 @@ public struct RootImage: Equatable, Sendable {
         linkedInodes?.write(to: &writer)
         writer.variable(UInt64(orphans.count))
         for orphan in orphans { orphan.write(to: &writer) }
-        writer.variable(statistics.files)
-        writer.variable(statistics.directories)
-        writer.variable(statistics.others)
-        writer.variable(statistics.logicalBytes)
+        statistics.write(to: &writer)
         return writer.bytes
     }
 
@@ -97,11 +108,7 @@ public struct RootImage: Equatable, Sendable {
             }
             orphans.append(orphan)
         }
-        statistics = Statistics()
-        statistics.files = try reader.variable("files")
-        statistics.directories = try reader.variable("directories")
-        statistics.others = try reader.variable("others")
-        statistics.logicalBytes = try reader.variable("logical bytes")
+        statistics = try Statistics(from: &reader)
         try reader.expectEnd()
     }
 }

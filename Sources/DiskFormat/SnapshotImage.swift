@@ -70,10 +70,7 @@ public struct SnapshotImage: Equatable, Sendable {
         writer.counted(Array(description.utf8))
         writer.variable(UInt64(tags.count))
         for tag in tags { writer.counted(Array(tag.utf8)) }
-        writer.variable(statistics.files)
-        writer.variable(statistics.directories)
-        writer.variable(statistics.others)
-        writer.variable(statistics.logicalBytes)
+        statistics.write(to: &writer)
     }
 
     public init(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
@@ -112,10 +109,7 @@ public struct SnapshotImage: Equatable, Sendable {
             }
             tags.append(tag)
         }
-        statistics.files = try reader.variable("files")
-        statistics.directories = try reader.variable("directories")
-        statistics.others = try reader.variable("others")
-        statistics.logicalBytes = try reader.variable("logical bytes")
+        statistics = try RootImage.Statistics(from: &reader)
     }
 }
 

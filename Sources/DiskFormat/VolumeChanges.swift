@@ -2,7 +2,8 @@
 ///
 ///     volume id (16) · name counted · epoch u64 · sequence u64 · next inode (variable)
 ///     root            u8 (0 none, 1: name (32) follows, this is a checkpoint of the volume,
-///                     2: the volume ends with this commit, and nothing but zeros follows)
+///                     2: the volume ends with this commit, and nothing but zeros follows,
+///                     3: as 1, and behind the name a Beginning)
 ///     inodes          count · (u8 1 put: InodeImage │ u8 0 gone: inode variable) each
 ///     names           count · NameChange each
 ///     extents         count · ExtentChange each
@@ -15,6 +16,30 @@ public struct VolumeChanges: Equatable, Sendable {
         case gone(UInt64)
     }
 
+    /// Of a volume that begins as what a snapshot has: its first section's root has that snapshot's
+    /// trees. What an index needs to know without reading them.
+    ///
+    ///     snapshot id (16) · files, directories, others, logical bytes (variable each)
+    public struct Beginning: Equatable, Sendable {
+        public var snapshot: UniqueID
+        public var statistics: RootImage.Statistics
+
+        public init(snapshot: UniqueID, statistics: RootImage.Statistics) {
+            self.snapshot = snapshot
+            self.statistics = statistics
+        }
+
+        func write(to writer: inout ByteWriter) {
+            snapshot.write(to: &writer)
+            statistics.write(to: &writer)
+        }
+
+        init(from reader: inout ByteReader) throws(FormatError) {
+            snapshot = try UniqueID(from: &reader, "snapshot id")
+            statistics = try RootImage.Statistics(from: &reader)
+        }
+    }
+
     public var volumeID: UniqueID
     public var volumeName: String
     public var epoch: UInt64
@@ -22,6 +47,8 @@ public struct VolumeChanges: Equatable, Sendable {
     public var nextInode: UInt64
     /// The volume's root, where this is a checkpoint.
     public var root: ChunkName?
+    /// Only beside a root.
+    public var beginning: Beginning?
     /// The volume is no more: in checkpoints only, in place of a root, and with no other change.
     public var isRemoved = false
     public var inodes: [InodeChange] = []
@@ -45,8 +72,11 @@ public struct VolumeChanges: Equatable, Sendable {
         writer.u64(epoch)
         writer.u64(sequence)
         writer.variable(nextInode)
-        writer.u8(isRemoved ? 2 : root == nil ? 0 : 1)
-        if let root { writer.name(root) }
+        writer.u8(isRemoved ? 2 : root == nil ? 0 : beginning == nil ? 1 : 3)
+        if let root {
+            writer.name(root)
+            beginning?.write(to: &writer)
+        }
         writer.variable(UInt64(inodes.count))
         for change in inodes {
             switch change {
@@ -75,6 +105,9 @@ public struct VolumeChanges: Equatable, Sendable {
         case 0: root = nil
         case 1: root = try reader.name("root")
         case 2: isRemoved = true
+        case 3:
+            root = try reader.name("root")
+            beginning = try Beginning(from: &reader)
         default: throw reader.bad("root")
         }
         for _ in 0..<(try reader.itemCount(itemBytes: 2, "inodes")) {

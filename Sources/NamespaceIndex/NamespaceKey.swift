@@ -16,12 +16,20 @@
 ///     'R' volume u32, inode u64                      level u8, node (32): the tree, at the newest
 ///                                                    checkpoint, of a directory that ended since
 ///
+///     'B' volume u32                                 OriginRecord: the volume began as a snapshot,
+///                                                    and parts of it are not loaded yet
+///     'U' volume u32, inode u64                      UnloadedRecord: of a directory whose names are
+///                                                    not in the index, or not all of them; inode 0:
+///                                                    of the table of linked inodes
+///
 ///     'N' snapshot id (16)                           SnapshotImage
 ///
 /// Invariants:
 /// 1. A cookie names at most one entry of a directory. The entries whose names hash alike have
 ///    collisions 0, 1, 2 … without gaps: a removed one that others follow stays as a tombstone.
 /// 2. Pieces of an inode do not overlap.
+/// 3. A directory that is not loaded has the tree that the volume began with, and so has everything
+///    below it; the inode of a directory is in the index before its names are.
 ///
 /// Threads: all types are values; any thread.
 import DiskFormat
@@ -36,6 +44,8 @@ public enum NamespaceKey {
         case orphan = 0x4f
         case released = 0x52
         case snapshot = 0x4e
+        case origin = 0x42
+        case unloaded = 0x55
     }
 
     public static func snapshot(_ id: UniqueID) -> [UInt8] {
@@ -52,6 +62,14 @@ public enum NamespaceKey {
 
     public static func released(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
         append(inode, to: prefix(.released, volume))
+    }
+
+    public static func origin(_ volume: UInt32) -> [UInt8] {
+        prefix(.origin, volume)
+    }
+
+    public static func unloaded(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
+        append(inode, to: prefix(.unloaded, volume))
     }
 
     public static func orphan(_ volume: UInt32, _ inode: UInt64) -> [UInt8] {
@@ -106,7 +124,7 @@ public enum NamespaceKey {
         return UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
     }
 
-    /// The inode of an inode's or an orphan's key.
+    /// The inode of the key of an inode, an orphan, or a directory that is not loaded.
     public static func inodeNumber(_ key: UnsafeRawBufferPointer) -> UInt64? {
         words(key, 1)?[0]
     }

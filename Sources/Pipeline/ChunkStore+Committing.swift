@@ -57,6 +57,10 @@ extension ChunkStore {
     private func commit(
         _ draft: CommitDraft, _ condemned: Condemned, _ committing: inout CommittingState
     ) throws(StoreError) -> CommitReceipt {
+        if committing.hasLoaded {
+            try index.makeDurable()
+            committing.hasLoaded = false
+        }
         try layDownEverything()
         try checkNothingStuck(draft)
         CrashPoint.chunksLaid.pass()
@@ -141,6 +145,8 @@ extension ChunkStore {
         for draft in draft.volumes {
             var changes = draft
             let known = committing.volumes.first { $0.value.volumeID == draft.volumeID }
+            precondition(
+                draft.beginning == nil || known == nil, "only a new volume begins as a snapshot")
             if let known { missing[known.key] = nil }
             changes.epoch = known?.value.epoch ?? 1
             changes.sequence = (known?.value.sequence ?? 0) + 1

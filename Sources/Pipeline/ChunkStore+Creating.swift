@@ -68,12 +68,14 @@ extension ChunkStore {
         precondition(
             volume.root.inode == RootImage.rootInode && ObjectName.isAcceptable(volume.name),
             "a volume begins with its root directory")
-        let nextInode = RootImage.rootInode + 1
+        let nextInode = volume.trees?.nextInode ?? RootImage.rootInode + 1
         var statistics = RootImage.Statistics()
         statistics.directories = 1
         let root = RootImage(
             volumeID: volume.volumeID, volumeName: volume.name, time: time,
-            nextInode: nextInode, directory: volume.root, statistics: statistics)
+            nextInode: nextInode, directory: volume.root,
+            linkedInodes: volume.trees?.linkedInodes,
+            statistics: volume.trees?.statistics ?? statistics)
         let name = try root.encoded().withUnsafeBufferPointer { (buffer) throws(StoreError) in
             try put(UnsafeRawBufferPointer(buffer), domain: .tree)
         }
@@ -81,6 +83,9 @@ extension ChunkStore {
             volumeID: volume.volumeID, volumeName: volume.name, epoch: 1, sequence: 1,
             nextInode: nextInode)
         changes.root = name
+        changes.beginning = volume.trees.map {
+            VolumeChanges.Beginning(snapshot: $0.snapshot, statistics: $0.statistics)
+        }
         changes.inodes = [.put(volume.root)]
         return (changes, CountChange(name: name, change: 1))
     }

@@ -60,4 +60,9 @@ extension StoreError {
         default: false
         }
     }
+
+    /// Whether the index is not to be written to any more.
+    var isFailureOfIndex: Bool {
+        if case .index = self { true } else { isDamageOfIndex }
+    }
 }

@@ -31,6 +31,8 @@ struct CommittingState {
     var volumes: [UInt32: VolumeRecord]
     var snapshots: [UniqueID: SnapshotImage]
     var settling = SnapshotSettling()
+    /// Whether names were loaded that the index may not have durably: the next commit may be about them.
+    var hasLoaded = false
     /// Packs sealed since the last commit.
     var sealed: [PackID] = []
     /// Condemned packs whose files are gone: to be forgotten with the next commit.

@@ -77,7 +77,7 @@ extension CommitApplier {
     }
 
     /// Changes the number of a node's owners among snapshots and kept nodes.
-    private mutating func keep(_ name: ChunkName, by change: Int64) throws(StoreError) {
+    mutating func keep(_ name: ChunkName, by change: Int64) throws(StoreError) {
         var staged = try stageKept(name)
         // As with other counts: one at its limit stays there.
         if staged.now.owners < UInt32.max {

@@ -123,6 +123,11 @@ struct CommitApplier {
         return batch
     }
 
+    /// A part of the trees could not be read: the index is not to be written on.
+    mutating func markIncomplete() {
+        state.isIncomplete = true
+    }
+
     mutating func changeTotals(_ body: (inout StoreTotals) -> Void) {
         body(&state.totals)
     }
@@ -170,14 +175,19 @@ struct CommitApplier {
             ?? VolumeRecord(
                 volumeID: changes.volumeID, name: changes.volumeName, epoch: 0, sequence: 0,
                 nextInode: 1, root: nil, statistics: RootImage.Statistics())
-        var stage = NamespaceStage(volume: number, before: record)
+        var stage = NamespaceStage(
+            volume: number, before: record,
+            origin: known == nil ? nil : try index.origin(of: number))
         try stage.apply(changes, applier: &self, to: &batch)
+        record.statistics = stage.statistics
+        if known == nil, let beginning = changes.beginning {
+            try begin(changes, as: beginning, number: number, &record, &batch)
+        }
         record.name = changes.volumeName
         record.epoch = changes.epoch
         record.sequence = changes.sequence
         record.nextInode = max(record.nextInode, changes.nextInode)
         record.root = changes.root ?? record.root
-        record.statistics = stage.statistics
         volumes[number] = record
     }
 
@@ -188,6 +198,7 @@ struct CommitApplier {
     ) throws(StoreError) {
         var stage = NamespaceStage(volume: number, before: record)
         try stage.removeEverything(applier: &self, from: &batch)
+        try endLoading(of: number, &batch)
         volumes[number] = nil
         batch.delete(NamespaceKey.volume(number))
     }

@@ -33,27 +33,11 @@ final class IndexOverlay: MetadataStore {
         prefix: [UInt8], from: [UInt8],
         _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
     ) throws(MetadataError) {
-        // What was replayed since the index was last flushed is little, beside the index.
-        var changed: [(key: [UInt8], value: [UInt8])] = []
-        try changes.scan(prefix: prefix, from: from) { key, value in
-            changed.append((Array(key), Array(value)))
-            return true
-        }
-        var next = 0
+        var changed = ChangedKeys(changes, prefix: prefix, from: from)
         var isOver = false
-        /// Visits changed keys below `limit` (all without one); whether `limit` itself is changed.
-        func visit(before limit: UnsafeRawBufferPointer?) -> Bool {
-            while next < changed.count, !isOver {
-                if let limit, !changed[next].key.lexicographicallyPrecedes(limit) {
-                    return changed[next].key.elementsEqual(limit)
-                }
-                visitChanged()
-            }
-            return false
-        }
-        func visitChanged() {
-            let (key, value) = changed[next]
-            next += 1
+        /// Visits the next changed key.
+        func visitChanged() throws(MetadataError) {
+            guard let (key, value) = try changed.next() else { return }
             guard value[0] == 1 else { return }
             let goesOn = key.withUnsafeBytes { key in
                 value.withUnsafeBytes { value in
@@ -62,15 +46,28 @@ final class IndexOverlay: MetadataStore {
             }
             isOver = !goesOn
         }
+        var failure: MetadataError?
         try base.scan(prefix: prefix, from: from) { key, value in
-            if visit(before: key) {
-                visitChanged()
-            } else if !isOver {
-                isOver = !body(key, value)
+            do throws(MetadataError) {
+                while !isOver, let next = try changed.peek(),
+                    next.lexicographicallyPrecedes(key)
+                {
+                    try visitChanged()
+                }
+                guard !isOver else { return false }
+                if let next = try changed.peek(), key.elementsEqual(next) {
+                    try visitChanged()
+                } else {
+                    isOver = !body(key, value)
+                }
+            } catch {
+                failure = error
+                return false
             }
             return !isOver
         }
-        if !isOver { _ = visit(before: nil) }
+        if let failure { throw failure }
+        while !isOver, try changed.peek() != nil { try visitChanged() }
     }
 
     func flush() throws(MetadataError) {}
@@ -82,5 +79,46 @@ final class IndexOverlay: MetadataStore {
     func close(flushing: Bool) throws(MetadataError) {
         try changes.close(flushing: false)
         try base.close(flushing: false)
+    }
+}
+
+/// The changed keys of an overlay in their order, some at a time: who scans wants few of them, mostly.
+private struct ChangedKeys {
+    private static let countAtOnce = 256
+
+    private let changes: MemoryMetadataStore
+    private let prefix: [UInt8]
+    /// Where the next ones begin; nil: there are no more.
+    private var start: [UInt8]?
+    private var read: [(key: [UInt8], value: [UInt8])] = []
+    private var position = 0
+
+    init(_ changes: MemoryMetadataStore, prefix: [UInt8], from: [UInt8]) {
+        self.changes = changes
+        self.prefix = prefix
+        start = from
+    }
+
+    mutating func peek() throws(MetadataError) -> [UInt8]? {
+        if position == read.count { try refill() }
+        return position < read.count ? read[position].key : nil
+    }
+
+    mutating func next() throws(MetadataError) -> (key: [UInt8], value: [UInt8])? {
+        guard try peek() != nil else { return nil }
+        defer { position += 1 }
+        return read[position]
+    }
+
+    private mutating func refill() throws(MetadataError) {
+        guard let begin = start else { return }
+        var found: [(key: [UInt8], value: [UInt8])] = []
+        try changes.scan(prefix: prefix, from: begin) { key, value in
+            found.append((Array(key), Array(value)))
+            return found.count < ChangedKeys.countAtOnce
+        }
+        start = found.count < ChangedKeys.countAtOnce ? nil : found.last.map { $0.key + [0] }
+        read = found
+        position = 0
     }
 }

@@ -98,6 +98,20 @@ extension MetadataStore {
         }
     }
 
+    /// What a volume began as; nil where all of it is in the index.
+    func origin(of volume: UInt32) throws(StoreError) -> OriginRecord? {
+        try value(of: NamespaceKey.origin(volume)) { (bytes) throws(FormatError) in
+            try OriginRecord(bytes)
+        }
+    }
+
+    /// How far a directory is loaded, or the table of linked inodes; nil: it is.
+    func unloaded(_ volume: UInt32, _ inode: UInt64) throws(StoreError) -> UnloadedRecord? {
+        try value(of: NamespaceKey.unloaded(volume, inode)) { (bytes) throws(FormatError) in
+            try UnloadedRecord(bytes)
+        }
+    }
+
     func state() throws(StoreError) -> StateRecord? {
         try value(of: StateRecord.key) { (bytes) throws(FormatError) in
             try StateRecord(bytes)

@@ -9,6 +9,7 @@ extension NamespaceStage {
     ) throws(StoreError) {
         var removed: [NamePlace] = []
         var collided: [NamePlace] = []
+        try checkLoaded(changes, applier.index)
         for change in changes {
             let cookie = change.name.withUnsafeBytes {
                 DirectoryCookie.cookie(of: $0, collision: change.collision, secret: applier.secret)
@@ -28,6 +29,18 @@ extension NamespaceStage {
         removed.sort { $0.cookie > $1.cookie }
         for place in removed { try mendChain(at: place, applier) }
         for place in collided { try fillChain(below: place, applier) }
+    }
+
+    /// A commit changes what was loaded alone: an index that does not have it has lost the loading.
+    private func checkLoaded(
+        _ changes: [NameChange], _ index: any MetadataStore
+    ) throws(StoreError) {
+        guard origin != nil else { return }
+        for parent in Set(changes.map(\.parent)) {
+            guard try index.unloaded(volume, parent) == nil else {
+                throw .indexDamaged(.badValue("directory \(parent) was loaded, and is not there"))
+            }
+        }
     }
 
     /// The name before it in the chain may have gone while this one was made: its commit, which knew

@@ -8,6 +8,8 @@ import NamespaceIndex
 struct NamespaceStage {
     let volume: UInt32
     let before: VolumeRecord
+    /// Where parts of the volume are not in the index.
+    let origin: OriginRecord?
     var statistics: RootImage.Statistics
 
     /// An inode that the commit touches.
@@ -35,9 +37,10 @@ struct NamespaceStage {
         }
     }
 
-    init(volume: UInt32, before: VolumeRecord) {
+    init(volume: UInt32, before: VolumeRecord, origin: OriginRecord? = nil) {
         self.volume = volume
         self.before = before
+        self.origin = origin
         statistics = before.statistics
     }
 
@@ -123,6 +126,9 @@ struct NamespaceStage {
     ) throws(StoreError) {
         let place = try place(of: image.inode, applier)
         let old = inodes[place].now
+        if let origin, old == nil, image.inode < origin.inodesEnd {
+            throw .indexDamaged(.badValue("inode \(image.inode) was loaded, and is not there"))
+        }
         for owned in OwnedChunk.of(image) {
             try applier.count(owned.name, by: 1, domain: owned.domain)
         }

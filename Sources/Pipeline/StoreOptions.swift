@@ -125,6 +125,27 @@ public struct NewVolume: Sendable {
     public var volumeID: UniqueID
     /// The root directory: inode 1.
     public var root: InodeImage
+    /// Where it begins as a snapshot: everything but the root directory, which `root` has.
+    public var trees: Trees?
+
+    /// What a volume takes over from the root of a snapshot.
+    public struct Trees: Sendable {
+        public var snapshot: UniqueID
+        public var linkedInodes: NodeReference?
+        public var nextInode: UInt64
+        public var statistics: RootImage.Statistics
+    }
+
+    /// A volume with a random id that begins as a snapshot, whose root this is. What the snapshot has
+    /// without a name is not taken over.
+    public init(name: String, of snapshot: UniqueID, _ root: RootImage) {
+        self.init(
+            name: name, volumeID: UniqueID(random: (randomUInt64(), randomUInt64())),
+            root: root.directory)
+        trees = Trees(
+            snapshot: snapshot, linkedInodes: root.linkedInodes, nextInode: root.nextInode,
+            statistics: root.statistics)
+    }
 
     public init(name: String, volumeID: UniqueID, root: InodeImage) {
         self.name = name

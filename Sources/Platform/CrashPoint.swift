@@ -55,6 +55,9 @@ public enum CrashPoint: String, CaseIterable, Sendable {
     /// The index holds the commit, perhaps in memory only; nobody was told.
     case commitIndexed = "commit-indexed"
 
+    /// Names of a volume that began as a snapshot are in the index, perhaps in memory only.
+    case namesLoaded = "names-loaded"
+
     // A checkpoint.
     /// The commit before the checkpoint is there; no tree is written.
     case contentsFolded = "contents-folded"

@@ -21,6 +21,7 @@ extension Repairing {
         do throws(RepairError) {
             if let failure = store.failure { throw .store(failure) }
             tellLostCommits(log, store.lastCommit)
+            try loadEverything(store)
             if store.isIncomplete { try bringBackEntries(store) }
             try commitTrees(store, plan, log)
             CrashPoint.treesCommitted.pass()
@@ -37,6 +38,18 @@ extension Repairing {
                 packs: plan.lostPacks)
         }
         try rebuildIndex("the trees are new")
+    }
+
+    /// Trees are written from the index: what of volumes is not in it is brought there, as far as it can be
+    /// read.
+    private func loadEverything(_ store: ChunkStore) throws(RepairError) {
+        do throws(StoreError) {
+            for (number, _) in try store.volumes() {
+                _ = try store.loadEverything(of: number, passesOver: true)
+            }
+        } catch {
+            throw .store(error)
+        }
     }
 
     /// What could not be seen to be lost before the trees could be read: the index that is made of

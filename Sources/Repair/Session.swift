@@ -192,6 +192,19 @@ struct Session {
 
     /// Counts what snapshots own, and lets go what deleted ones owned: nothing is given up before.
     private func settleSnapshots(_ store: ChunkStore) throws(RepairError) {
+        try settleKept(store)
+        do throws(StoreError) {
+            let volumes = try store.volumesToLoad()
+            guard !volumes.isEmpty else { return }
+            // Clones of snapshots that are gone hold on to everything that those had.
+            for volume in volumes { _ = try store.loadEverything(of: volume) }
+        } catch {
+            throw .store(error)
+        }
+        try settleKept(store)
+    }
+
+    private func settleKept(_ store: ChunkStore) throws(RepairError) {
         var done: UInt64 = 0
         while true {
             try monitor.step(.opening, done, 0)

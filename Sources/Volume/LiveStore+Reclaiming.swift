@@ -75,6 +75,8 @@ extension LiveStore {
         var report = ReclaimReport()
         report.bytesBefore = try packBytes()
         try settleSnapshots(isCancelled)
+        try loadClones(isCancelled)
+        try settleSnapshots(isCancelled)
         try condemnDead(&report, isCancelled)
         try sealDead(options)
         try rewrite(options, &report, progress, isCancelled)

@@ -44,6 +44,10 @@ enum VolumeListChange {
         switch self {
         case .rename: return nil
         case .add(let volume):
+            // It may have been deleted since it was looked for.
+            if let trees = volume.trees, store.snapshots[trees.snapshot] == nil {
+                throw .noEntry
+            }
             do throws(StoreError) {
                 let (section, count) = try store.begin(volume, at: time)
                 counts[count.name, default: 0] += count.change
@@ -73,6 +77,18 @@ extension LiveStore {
         try administration.withLock { (_) throws(VolumeListError) in
             try checkNew(name)
             try change(.add(NewVolume(name: name, at: Volume.now())))
+        }
+    }
+
+    /// Makes a volume that begins as a snapshot; it is durable when this returns. Any thread.
+    ///
+    /// - Throws: `failed(noEntry)` where the snapshot is gone by now.
+    func createVolume(
+        named name: String, as snapshot: SnapshotImage, _ root: RootImage
+    ) throws(VolumeListError) {
+        try administration.withLock { (_) throws(VolumeListError) in
+            try checkNew(name)
+            try change(.add(NewVolume(name: name, of: snapshot.id, root)))
         }
     }
 

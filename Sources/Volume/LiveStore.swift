@@ -125,6 +125,7 @@ public final class LiveStore: Sendable {
                 clock.broadcast()
             }
         }
+        volume.isLoading.store(try store.origin(of: number) != nil, ordering: .releasing)
         try prepare(volume)
         return volume
     }
@@ -315,6 +316,7 @@ public final class LiveStore: Sendable {
                     guard !isStopping, let self else { return }
                     self.tick()
                     self.settleSnapshots(until: monotonicNanoseconds() + interval)
+                    self.loadClones(until: monotonicNanoseconds() + interval)
                     // Many small commits in a row would be no help.
                     sleepNanoseconds(LiveStore.breathNanoseconds)
                 }
@@ -343,6 +345,18 @@ public final class LiveStore: Sendable {
                 onEvent(.settlingFailed(posixError(error)))
                 return
             }
+        }
+    }
+
+    /// Loads what of clones still holds on to snapshots that are gone, until the next commit is due.
+    private func loadClones(until due: UInt64) {
+        do throws(FileError) {
+            try loadClones {
+                monotonicNanoseconds() >= due
+                    || self.clock.withLock { $0.isStopping || $0.isPressed }
+            }
+        } catch {
+            onEvent(.settlingFailed(error))
         }
     }
 

@@ -112,6 +112,7 @@ extension Volume {
     private func storedNames(
         of inode: UInt64, after cookie: UInt64
     ) throws(FileError) -> [Listed] {
+        try loadNames(of: inode)
         var names: [Listed] = []
         var failure: FormatError?
         try scanIndex(

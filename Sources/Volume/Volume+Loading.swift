@@ -21,6 +21,7 @@ extension Volume {
 
     /// What the index says of a name.
     func storedName(_ name: [UInt8], in parent: UInt64) throws(FileError) -> Dentry {
+        try loadNames(of: parent)
         var taken: [UInt8] = []
         for collision in 0..<DirectoryCookie.collisionsMax {
             let cookie = cookie(of: name, collision: UInt8(collision))
@@ -69,6 +70,7 @@ extension Volume {
 
     /// The name at a place of a directory, by the index.
     func storedName(at cookie: UInt64, in parent: UInt64) throws(FileError) -> [UInt8]? {
+        try loadNames(of: parent)
         let key = NamespaceKey.name(number, parent: parent, cookie: cookie)
         guard let bytes = try indexValue(key) else { return nil }
         let record = try decoded { () throws(FormatError) in
@@ -92,6 +94,35 @@ extension Volume {
         }
         if let failure { throw fileError(StoreError.indexDamaged(failure)) }
         return pieces
+    }
+
+    // MARK: volumes that began as snapshots
+
+    /// Brings a directory's names into the index where they are not: before anybody asks it for them.
+    func loadNames(of directory: UInt64) throws(FileError) {
+        guard isLoading.load(ordering: .acquiring) else { return }
+        do throws(StoreError) {
+            while try !store.loadNames(of: directory, in: number) {}
+            try noteLoaded()
+        } catch {
+            throw fileError(error)
+        }
+    }
+
+    /// Brings all names into the index.
+    func loadEverything() throws(FileError) {
+        guard isLoading.load(ordering: .acquiring) else { return }
+        do throws(StoreError) {
+            if let failure = try store.loadEverything(of: number) { throw failure }
+            try noteLoaded()
+        } catch {
+            throw fileError(error)
+        }
+    }
+
+    /// Nothing need be looked for any more when all is loaded.
+    func noteLoaded() throws(StoreError) {
+        if try store.origin(of: number) == nil { isLoading.store(false, ordering: .releasing) }
     }
 
     // MARK: the index

@@ -212,6 +212,7 @@ extension Volume {
             guard cache.presentCount == 0 else { throw .notEmpty }
             return (space.forgettings, Set(cache.byCookie.keys))
         }
+        try loadNames(of: inode)
         var isEmpty = true
         try scanIndex(prefix: NamespaceKey.names(number, parent: inode)) { key, value in
             guard let cookie = NamespaceKey.pair(key)?.1 else { return true }

@@ -57,6 +57,8 @@ public final class Volume: FilesystemOperations, Sendable {
     let notifier = ConditionMutex<(any KernelNotifier)?>(nil)
     /// How much of `nodesMax` may be used now: 1 ... 100.
     let nodesPercent = Atomic<UInt8>(100)
+    /// Whether the volume began as a snapshot, and names in it may not be in the index.
+    let isLoading = Atomic<Bool>(false)
     /// Is told when there are too many inodes in memory.
     let pressure = ConditionMutex<(@Sendable () -> Void)?>(nil)
 

@@ -259,6 +259,14 @@ extension SeededGenerator {
         changes.isRemoved = below(8) == 0
         if changes.isRemoved { return changes }
         changes.root = coin() ? nil : chunkName()
+        if changes.root != nil, coin() {
+            var statistics = RootImage.Statistics()
+            statistics.files = word()
+            statistics.directories = word()
+            statistics.others = word()
+            statistics.logicalBytes = word()
+            changes.beginning = .init(snapshot: uniqueID(), statistics: statistics)
+        }
         changes.inodes = list(0...3) {
             $0.coin() ? .put($0.inodeImage()) : .gone($0.inodeNumber())
         }

@@ -15,6 +15,7 @@ final class KillTests: EndToEndTestCase {
     private var place: Place!
     private var workload: CrashWorkload!
     private var random = SeededGenerator(seed: 0)
+    private var clones = 0
 
     private func begin() throws {
         random = SeededGenerator()
@@ -65,7 +66,10 @@ final class KillTests: EndToEndTestCase {
     private func killUnderLoad() throws {
         try mountAndStart()
         let store = place.store
-        if random.below(3) == 0 {
+        let mode = random.below(4)
+        if mode == 0 {
+            cloneAndForget()
+        } else if mode == 1 {
             usleep(useconds_t(random.below(300_000)))
             let command = ["checkpoint", "reclaim", "optimize"][random.below(3)]
             // Not waited for: the kill comes at some moment of it, or before, or after.
@@ -73,6 +77,22 @@ final class KillTests: EndToEndTestCase {
         }
         usleep(useconds_t(random.below(400_000)))
         try place.crash { try workload.finish() }
+    }
+
+    /// A clone of the volume as it is now, whose snapshot goes at once: the daemon loads it between its
+    /// commits. Of those before the last one is removed. Whatever fails is as if it had not been asked for.
+    private func cloneAndForget() {
+        guard let ashlar = try? Program.built("ashlar") else { return }
+        clones += 1
+        let name = "clone\(clones)"
+        for command in [
+            ["snapshot", "create", place.store, name],
+            ["snapshot", "clone", place.store, name, name],
+            ["snapshot", "delete", place.store, name],
+            ["volume", "remove", place.store, "clone\(clones - 2)", "--yes"],
+        ] {
+            _ = try? run([ashlar] + command)
+        }
     }
 
     private func killWhileUnmounting() throws {
@@ -151,6 +171,10 @@ final class KillTests: EndToEndTestCase {
             }
             usleep(useconds_t(50_000 + random.below(200_000)))
             _ = try? ControlClient(storePath: place.store).call("checkpoint")
+            if point == .namesLoaded {
+                cloneAndForget()
+                wait { !daemon.isRunning }
+            }
             if isOfReclaiming(point) {
                 let command = random.below(2) == 0 ? "reclaim" : "optimize"
                 _ = try? ControlClient(storePath: place.store).call(command)

@@ -44,6 +44,11 @@ final class NamespaceCodingTests: XCTestCase {
             volumeID: UniqueID(high: 1, low: 2), name: "main", epoch: 1, sequence: 9,
             nextInode: 100, root: chunk, statistics: RootImage.Statistics())
         try check(volume, volume.encoded(), { try VolumeRecord($0) }, { $0.encoded() })
+        let origin = OriginRecord(
+            root: chunk, snapshot: UniqueID(high: 3, low: 4), inodesEnd: 70_000, unloaded: 2)
+        try check(origin, origin.encoded(), { try OriginRecord($0) }, { $0.encoded() })
+        let unloaded = UnloadedRecord(position: 70_000)
+        try check(unloaded, unloaded.encoded(), { try UnloadedRecord($0) }, { $0.encoded() })
         var ruled = volume
         ruled.rules.retention = "keep-last=3"
         try check(ruled, ruled.encoded(), { try VolumeRecord($0) }, { $0.encoded() })
@@ -63,9 +68,11 @@ final class NamespaceCodingTests: XCTestCase {
                 XCTAssertNil(NamespaceKey.inodeNumber($0))
             }
         }
-        NamespaceKey.inode(3, 44).withUnsafeBytes {
-            XCTAssertEqual(NamespaceKey.inodeNumber($0), 44)
-            XCTAssertNil(NamespaceKey.pair($0))
+        for key in [NamespaceKey.inode(3, 44), NamespaceKey.unloaded(3, 44)] {
+            key.withUnsafeBytes {
+                XCTAssertEqual(NamespaceKey.inodeNumber($0), 44)
+                XCTAssertNil(NamespaceKey.pair($0))
+            }
         }
     }
 

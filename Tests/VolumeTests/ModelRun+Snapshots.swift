@@ -91,6 +91,46 @@ extension ModelRun {
         try compareEverything()
         try check(after: "rolling back")
         if random.chance(1, in: 3) { try cloneSnapshot(name, before) }
+        if random.chance(1, in: 2) { try moveIntoClone(name, before) }
+    }
+
+    /// From now on the history is a clone's, of which nothing was looked at yet; what it was made of goes
+    /// sooner or later.
+    private func moveIntoClone(_ name: String, _ expected: ModelTree) throws {
+        let former = "former\(formerVolumes.count)"
+        note("move into a clone of \(name); the volume is \(former)")
+        forgetEverything()
+        volume.forgetKernel()
+        try volume.synchronizeAll()
+        _ = try open.live.clone(name, of: "main", to: "next")
+        try open.live.renameVolume(named: "main", to: former)
+        try open.live.renameVolume(named: "next", to: "main")
+        formerVolumes.append(former)
+        open = try OpenStore(open.live)
+        model = expected
+        // What the volume before has given out since is not the clone's.
+        usedInodes = Set(model.inodes.keys)
+        snapshots = [:]
+        noteState()
+        try check(after: "moving into a clone")
+        if random.chance(1, in: 2) { try compareEverything() }
+        if random.chance(2, in: 3) { try endFormer() }
+    }
+
+    private func endFormer() throws {
+        guard let former = formerVolumes.randomElement(using: &random) else { return }
+        let names = try open.live.volumeNames.contains(former)
+            ? open.live.snapshots(of: former).map(\.name) : []
+        note("end \(former), with \(names.count) snapshots")
+        for name in names { _ = try open.live.deleteSnapshot(named: name, of: former) }
+        if open.live.volume(named: former) != nil { try open.live.removeVolume(named: former) }
+        noteState()
+        if random.chance(1, in: 2) {
+            try open.live.loadClones { random.chance(1, in: 4) }
+            try check(after: "loading a part of it")
+        }
+        try settle(steps: random.below(20))
+        try check(after: "the end of \(former)")
     }
 
     /// A volume of its own, which is removed again.

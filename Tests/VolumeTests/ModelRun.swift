@@ -28,6 +28,8 @@ final class ModelRun {
     /// The volume as it was at each snapshot, now and at the newest commit.
     var snapshots: [String: ModelTree] = [:]
     var durableSnapshots: [String: ModelTree] = [:]
+    /// Volumes that clones have taken the place of, oldest first.
+    var formerVolumes: [String] = []
     /// Every number ever given out.
     var usedInodes: Set<UInt64> = [1]
     /// What was done, newest last, for the report of a mismatch.

@@ -23,21 +23,42 @@ extension LiveStore {
         return image
     }
 
-    /// Makes a new volume of a snapshot. Its content is not copied. Interrupted, it leaves an empty
-    /// volume.
+    /// Makes a new volume of a snapshot, at the cost of a checkpoint, however much is in it: its names
+    /// are loaded when somebody asks for them.
     public func clone(
         _ name: String, of volumeName: String, to newVolume: String
     ) throws(SnapshotError) -> SnapshotImage {
         let image = try snapshot(named: name, of: volumeName)
+        guard let volume = volume(named: volumeName) else { throw .noVolume(volumeName) }
+        let root: RootImage
+        do throws(FileError) {
+            root = try volume.decodedRoot(image.root)
+        } catch {
+            throw .failed(error)
+        }
         do throws(VolumeListError) {
-            try createVolume(named: newVolume)
+            try createVolume(named: newVolume, as: image, root)
         } catch {
             throw .volumeList(error)
         }
-        try administration.withLock { (_) throws(SnapshotError) in
-            try replace(newVolume, by: image)
-        }
         return image
+    }
+
+    /// Loads the clones of snapshots that are gone: until they are loaded, they hold on to everything that
+    /// those had. Any thread; a directory that cannot be read is left.
+    func loadClones(_ isCancelled: () -> Bool) throws(FileError) {
+        do throws(StoreError) {
+            let numbers = try store.volumesToLoad()
+            guard !numbers.isEmpty else { return }
+            for number in numbers {
+                _ = try store.loadEverything(of: number, isCancelled: isCancelled)
+            }
+            for volume in open.withLock({ $0 }) where numbers.contains(volume.number) {
+                try volume.noteLoaded()
+            }
+        } catch {
+            throw posixError(error)
+        }
     }
 
     private func replace(
@@ -64,6 +85,7 @@ extension LiveStore {
     }
 
     private func replace(_ volume: Volume, by image: SnapshotImage) throws(FileError) {
+        try volume.loadEverything()
         let record = try volume.storedRecord()
         guard let root = record.root else { throw .io }
         var replacement = VolumeReplacement(volume, by: try volume.decodedRoot(image.root))

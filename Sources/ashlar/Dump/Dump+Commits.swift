@@ -195,6 +195,7 @@ extension Dump {
             "next_inode": .number(changes.nextInode),
             "root": changes.root.map { .text($0.hexadecimal) } ?? .none,
             "removed": changes.isRemoved ? .flag(true) : .none,
+            "clone_of": changes.beginning.map { .text($0.snapshot.description) } ?? .none,
             "names": Self.table(["parent", "name", "collision", "inode", "kind"], names),
             "inodes": inodes.isEmpty ? .none : .list(inodes),
             "extents": Self.table(

@@ -70,7 +70,9 @@ struct SnapshotCloneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clone", abstract: "Make a new, writable volume of a snapshot.",
         discussion: """
-            Content is shared, not copied. For instance:
+            Nothing is copied, and it costs the same however much is in it: directories \
+            are looked at when somebody asks for them. The snapshot may be deleted \
+            afterwards. For instance:
 
               ashlar snapshot clone /srv/store monday try-it
               ashlar mount -o volume=try-it /srv/store /mnt/try
