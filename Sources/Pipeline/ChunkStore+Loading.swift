@@ -36,13 +36,9 @@ extension ChunkStore {
     public func loadSome(
         of volume: UInt32, behind last: inout UInt64?, passesOver: Bool = false
     ) throws(StoreError) -> Bool {
-        var next: UInt64?
-        let start = NamespaceKey.unloaded(volume, last.map { $0 + 1 } ?? 0)
-        try index.visit(NamespaceKey.prefix(.unloaded, volume), from: start) { (key, _) in
-            next = NamespaceKey.inodeNumber(key)
+        guard let next = try index.firstUnloaded(volume, from: last.map { $0 + 1 } ?? 0) else {
             return false
         }
-        guard let next else { return false }
         last = next
         while let step = try load(next, of: volume, passesOver: passesOver) {
             if step.isComplete { break }

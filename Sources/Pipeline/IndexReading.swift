@@ -112,6 +112,18 @@ extension MetadataStore {
         }
     }
 
+    /// The first list of a volume, from `from` on, that is not loaded.
+    func firstUnloaded(_ volume: UInt32, from inode: UInt64 = 0) throws(StoreError) -> UInt64? {
+        var found: UInt64?
+        try visit(
+            NamespaceKey.prefix(.unloaded, volume), from: NamespaceKey.unloaded(volume, inode)
+        ) { (key, _) in
+            found = NamespaceKey.inodeNumber(key)
+            return false
+        }
+        return found
+    }
+
     func state() throws(StoreError) -> StateRecord? {
         try value(of: StateRecord.key) { (bytes) throws(FormatError) in
             try StateRecord(bytes)

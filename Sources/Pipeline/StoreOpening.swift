@@ -320,6 +320,34 @@ struct Replay {
                 contents = IndexContents(
                     volumes: applier.volumes, snapshots: applier.snapshots)
                 count += 1
+                if isBuilding { try loadBegun(by: applied.commit, into: index, &state, contents) }
+            }
+        }
+    }
+
+    /// An index that is made anew has all volumes whole: what begins in a commit is loaded behind it, since
+    /// the next one may be about any part of it.
+    private func loadBegun(
+        by commit: Commit, into index: any MetadataStore, _ state: inout StateRecord,
+        _ contents: IndexContents
+    ) throws(StoreError) {
+        for section in commit.volumes where section.beginning != nil {
+            let known = contents.volumes.first { $0.value.volumeID == section.volumeID }
+            guard let number = known?.key else { continue }
+            while let list = try index.firstUnloaded(number) {
+                var applier = CommitApplier(
+                    index: index, shelf: shelf, secret: packs.parameters.secret, state: state,
+                    volumes: contents.volumes, snapshots: contents.snapshots
+                ) { [reader] (name, places) throws(StoreError) in
+                    try reader.children(of: name, at: places)
+                }
+                var batch = MetadataBatch(reservingBytes: 1 << 16)
+                guard
+                    try applier.load(
+                        list, of: number, with: reader, passesOver: true, to: &batch) != nil
+                else { break }
+                try index.apply(batch)
+                state = applier.state
             }
         }
     }
