@@ -40,6 +40,10 @@ final class FileContent: Sendable {
         var foldWaiters = 0
         /// A worker is to fold pieces of which there are too many, or does so.
         var isReducing = false
+        /// That was put off, since commits hold the file all the time.
+        var isReducingLater = false
+        /// When a commit last held the file; monotonic.
+        var committedNanoseconds: UInt64 = 0
         /// Waits in the queue of files to be folded.
         var isQueued = false
         /// Memory of `active` and `frozen` that the store's budget was told of, in bytes.
@@ -155,14 +159,15 @@ final class FileContent: Sendable {
     }
 
     /// Begins a fold of the first pieces alone, once no other fold is under way or waited for: what
-    /// is buffered, and the other pieces, stay where they are. nil where `leaving` or fewer are left.
+    /// is buffered, and the other pieces, stay where they are. nil where `leaving` or fewer are left, or
+    /// `goesOn` says no.
     /// - Returns: the key with those pieces, and the others.
     func beginFoldOfSomePieces(
-        atOnce: Int, leaving: Int
+        atOnce: Int, leaving: Int, while goesOn: (borrowing State) -> Bool
     ) -> (some: StoredContent, rest: [ExtentChange.Piece])? {
         state.wait(until: { !$0.isFolding && $0.foldWaiters == 0 }) { state in
             let pieces = state.stored.pieces
-            guard pieces.count > leaving else { return nil }
+            guard pieces.count > leaving, goesOn(state) else { return nil }
             state.isFolding = true
             var some = state.stored
             some.pieces = Array(pieces.prefix(atOnce))
@@ -176,10 +181,13 @@ final class FileContent: Sendable {
         defer { state.broadcast() }
         state.withLock { state in
             let allocated = state.stored.allocatedBytes
+            // Of the others nothing need be said anew.
+            if let last = state.stored.pieces.dropLast(rest.count).last {
+                state.piecedRanges.append(0..<last.offset + last.length)
+            }
             state.stored = folded
             state.stored.pieces = rest
             if !rest.isEmpty { state.stored.piecedAllocatedBytes = allocated }
-            state.mustRestate = true
             state.isFolding = false
             state.cursor = nil
         }
@@ -195,8 +203,11 @@ final class FileContent: Sendable {
         defer { state.broadcast() }
         return state.withLock { state in
             state.piecedRanges.append(contentsOf: piecedRanges)
-            // A key that comes back to what it was has lost its pieces all the same.
-            if !state.stored.pieces.isEmpty, stored.pieces.isEmpty { state.mustRestate = true }
+            // A key that comes back to what it was has lost its pieces all the same. Where pieces are
+            // laid the key stays.
+            if !state.stored.pieces.isEmpty, stored.pieces.isEmpty || stored.key != state.stored.key {
+                state.mustRestate = true
+            }
             if stored.pieces.isEmpty { state.isReducing = false }
             state.stored = stored
             if let frozen = state.frozen, foldedSize < frozen.fileBytes {

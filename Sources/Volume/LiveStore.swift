@@ -195,8 +195,9 @@ public final class LiveStore: Sendable {
         }
         let leftOut = try commitVolumes(foldsAll: false)
         guard withCheckpoint || isCheckpointDue else { return leftOut.first }
-        // It tries again what was left out.
-        return try checkpointVolumes()
+        // It tries again what was left out. Who waits for a commit is not to wait for the folding of all
+        // pieces: a checkpoint that nobody has asked for repeats them.
+        return try checkpointVolumes(foldsPieces: withCheckpoint)
     }
 
     /// After a failure for good, what was received and not committed will never be durable: whoever
@@ -251,19 +252,21 @@ public final class LiveStore: Sendable {
             || store.bytesSinceCheckpoint >= timing.checkpointBytes
     }
 
-    /// Folds all pieces and writes the trees and roots. The trees are made of the index, which no
+    /// Folds pieces and writes the trees and roots. The trees are made of the index, which no
     /// other commit changes meanwhile; operations go on. On the committer's terms.
     ///
-    /// - Parameter amend: may add to the draft, which is no checkpoint where nothing has changed since
-    ///   the last one and it is not forced; is told what is left out.
+    /// - Parameters:
+    ///   - foldsPieces: false leaves pieces as they are, which the commit then repeats.
+    ///   - amend: may add to the draft, which is no checkpoint where nothing has changed since the last one
+    ///     and it is not forced; is told what is left out.
     /// - Returns: why some file's content is not in it; nil: all are.
     func checkpointVolumes(
-        _ change: VolumeListChange? = nil, isForced: Bool = false,
+        _ change: VolumeListChange? = nil, isForced: Bool = false, foldsPieces: Bool = true,
         amend: (inout CommitDraft, LeftOut) throws(FileError) -> Void = { _, _ in }
     ) throws(FileError) -> FileError? {
         let volumes = open.withLock { $0 }
-        for volume in volumes { try volume.touchPieced() }
-        let leftOut = try commitVolumes(foldsAll: true)
+        if foldsPieces { for volume in volumes { try volume.touchPieced() } }
+        let leftOut = try commitVolumes(foldsAll: foldsPieces)
         CrashPoint.contentsFolded.pass()
         var draft = CommitDraft(volumes: [], time: Volume.now())
         var taken: [(volume: Volume, checkpoint: VolumeCheckpoint)] = []
@@ -333,7 +336,10 @@ public final class LiveStore: Sendable {
         } catch {
             onEvent(.commitFailed(error))
         }
-        for volume in open.withLock({ $0 }) { volume.askKernelToForget() }
+        for volume in open.withLock({ $0 }) {
+            volume.resumeReducing()
+            volume.askKernelToForget()
+        }
     }
 
     /// Counts what snapshots own, and lets go what deleted ones owned, until the next commit is due.

@@ -8,6 +8,7 @@
 import DiskFormat
 import FileModel
 import Folding
+import Platform
 import Trees
 import WriteBuffers
 
@@ -200,12 +201,46 @@ extension Volume {
         return pieces
     }
 
+    /// Whether folding some of a file's pieces would keep nobody waiting: no commit has just held it, as
+    /// one does again and again where a database synchronises each of its writes. Of many pieces some are
+    /// folded all the same, before there are so many that all have to be.
+    func isQuiet(_ state: borrowing FileContent.State) -> Bool {
+        state.stored.pieces.count > options.piecesMax / 4 * 3
+            || monotonicNanoseconds() - state.committedNanoseconds
+                >= options.piecesQuietNanoseconds
+    }
+
+    /// Remembers a file with too many pieces that is not quiet.
+    func reduceLater(_ node: Node, _ content: FileContent) {
+        reducedLater.withLock { $0.append((node, content)) }
+    }
+
+    /// Calls workers for the files that are quiet by now. From time to time.
+    func resumeReducing() {
+        let waiting = reducedLater.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        for (node, content) in waiting {
+            let begins = content.state.withLock { state in
+                let isDue = state.stored.pieces.count > options.piecesKept && !state.isReducing
+                state.isReducingLater = isDue && !isQuiet(state)
+                state.isReducing = state.isReducing || isDue && !state.isReducingLater
+                return (now: isDue && !state.isReducingLater, later: state.isReducingLater)
+            }
+            if begins.now { drains.foldNow(node, content, of: self) }
+            if begins.later { reduceLater(node, content) }
+        }
+    }
+
     /// A worker's turn for a file with too many pieces: folds the first ones, some at a time, until
-    /// half of what may be kept is left, or a commit needs workers. Then the next write calls one.
-    func reducePieces(_ content: FileContent) throws(FileError) {
+    /// half of what may be kept is left, a commit needs workers, or the file is not quiet any more. Then
+    /// the next write calls one, or the next look at those that wait.
+    func reducePieces(_ node: Node, _ content: FileContent) throws(FileError) {
         while !drains.areAwaited,
             let (some, rest) = content.beginFoldOfSomePieces(
-                atOnce: options.piecesFoldedAtOnce, leaving: options.piecesKept / 2)
+                atOnce: options.piecesFoldedAtOnce, leaving: options.piecesKept / 2,
+                while: { isQuiet($0) })
         {
             let bench = takeBench(fileBytes: some.size)
             defer { giveBack(bench) }
@@ -220,7 +255,15 @@ extension Volume {
             }
         }
         // After a failure it stays set: not to be tried again with each write.
-        content.state.withLock { $0.isReducing = false }
+        let isLeft = content.state.withLock { state in
+            state.isReducing = false
+            guard state.stored.pieces.count > options.piecesKept, !state.isReducingLater else {
+                return false
+            }
+            state.isReducingLater = true
+            return true
+        }
         content.state.broadcast()
+        if isLeft { reduceLater(node, content) }
     }
 }

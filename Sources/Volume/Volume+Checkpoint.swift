@@ -98,8 +98,8 @@ extension Volume {
         return found
     }
 
-    /// Pieces that could not be folded, for damage beside them: the trees know of none, so the
-    /// checkpoint's commit repeats them.
+    /// Pieces that were not folded, since nobody was to wait for that or for damage beside them: the trees
+    /// know of none, so the checkpoint's commit repeats them.
     private func unfoldedPieces() throws(FileError) -> [ExtentChange] {
         var extents: [ExtentChange] = []
         var failure: FormatError?

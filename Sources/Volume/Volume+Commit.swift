@@ -239,14 +239,17 @@ extension Volume {
             state.committed = FileContent.Committed(
                 key: stored.key, size: image.size, allocatedBytes: image.allocatedBytes,
                 hasPieces: !stored.pieces.isEmpty)
+            state.committedNanoseconds = monotonicNanoseconds()
             let ranges = state.piecedRanges
             let restates = state.mustRestate
-            state.piecedRanges = []
-            // Folded once more meanwhile: the next commit has to say so.
-            state.mustRestate = state.stored.pieces != stored.pieces
+            // Folded once more meanwhile: the next commit says it again, as it is then.
+            if state.stored.key == stored.key, state.stored.pieces == stored.pieces {
+                state.piecedRanges = []
+                state.mustRestate = false
+            }
             var captured = Captured(image: image, before: (content, before))
             guard restates || before.hasPieces || !stored.pieces.isEmpty else { return captured }
-            if restates || before.key != stored.key || stored.pieces.isEmpty {
+            if restates || stored.pieces.isEmpty {
                 let all = ExtentChange(
                     inode: node.inode, range: 0..<ExtentChange.endOfFile, pieces: stored.pieces)
                 captured.extents = [all]

@@ -47,7 +47,7 @@ extension Volume {
             // Nothing more is decided: an end of two blocks counts as much as a long stream.
             try foldOrLay(node, content, mode: .complete)
         }
-        if content.state.withLock({ $0.isReducing }) { try reducePieces(content) }
+        if content.state.withLock({ $0.isReducing }) { try reducePieces(node, content) }
     }
 
     /// Folds what is buffered, or lays it as pieces.

@@ -38,6 +38,7 @@ extension Volume {
         var change: Int
         var queues: Bool
         var foldsNow: Bool
+        var reducesLater = false
         /// Setuid or setgid is gone: the kernel, which caches the mode, has to be told.
         var droppedPrivilege = false
     }
@@ -48,11 +49,18 @@ extension Volume {
         state.isQueued = true
         var foldsNow =
             state.active.byteCount > DrainQueue.fileBytesMax && !state.isFolding
+        var reducesLater = false
         if state.stored.pieces.count > options.piecesKept, !state.isReducing {
-            state.isReducing = true
-            foldsNow = true
+            if isQuiet(state) {
+                state.isReducing = true
+                foldsNow = true
+            } else if !state.isReducingLater {
+                state.isReducingLater = true
+                reducesLater = true
+            }
         }
-        return Written(change: change, queues: queues, foldsNow: foldsNow)
+        return Written(
+            change: change, queues: queues, foldsNow: foldsNow, reducesLater: reducesLater)
     }
 
     private func settle(_ outcome: Written, _ node: Node, _ content: FileContent) {
@@ -64,6 +72,7 @@ extension Volume {
             drains.pump()
         }
         if outcome.foldsNow { drains.foldNow(node, content, of: self) }
+        if outcome.reducesLater { reduceLater(node, content) }
     }
 
     /// Times, size and allocation after a write; under the content lock. Returns whether setuid or

@@ -59,6 +59,8 @@ public final class Volume: FilesystemOperations, Sendable {
     let nodesPercent = Atomic<UInt8>(100)
     /// Whether the volume began as a snapshot, and names in it may not be in the index.
     let isLoading = Atomic<Bool>(false)
+    /// Files with too many pieces, which commits hold all the time.
+    let reducedLater = ConditionMutex<[(node: Node, content: FileContent)]>([])
     /// Is told when there are too many inodes in memory.
     let pressure = ConditionMutex<(@Sendable () -> Void)?>(nil)
 
@@ -164,11 +166,13 @@ public struct VolumeOptions: Sendable {
     /// changed in places. Only tests need another one.
     var largeFileBytesMin: UInt64 = 64 << 20
     /// Pieces of one file, each a short chunk on top of its content: above the first number workers
-    /// begin to fold them, so many at a time, while a commit that holds the file waits; above the last
-    /// all are folded at once. Only tests need others.
+    /// begin to fold them when no commit has just held the file, above three quarters of the last in any
+    /// case, so many at a time, while a commit that holds the file waits; above the last all are folded at
+    /// once. Only tests need others.
     var piecesKept = 2048
-    var piecesFoldedAtOnce = 64
+    var piecesFoldedAtOnce = 16
     var piecesMax = 8192
+    var piecesQuietNanoseconds: UInt64 = 500_000_000
 
     public init() {}
 }

@@ -154,8 +154,14 @@ final class ModelRun {
     }
 
     private func checkpoint() throws {
-        note("checkpoint")
-        try open.live.checkpoint()
+        let folds = random.chance(1, in: 2)
+        note("checkpoint, folds \(folds)")
+        if folds { return try open.live.checkpoint() }
+        let live = open.live
+        let leftOut = try live.committer.commit { () throws(FileError) in
+            try live.checkpointVolumes(foldsPieces: false)
+        }
+        if let leftOut { throw leftOut }
     }
 
     func forgetEverything() {

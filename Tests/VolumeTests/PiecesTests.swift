@@ -104,6 +104,112 @@ final class PiecesTests: XCTestCase {
         XCTAssertEqual(try complaints(backend, index), [])
     }
 
+    /// A database that synchronises each of its writes does not wait for the folding of earlier ones; when it
+    /// is quiet they are folded.
+    func testFoldingIsPutOffWhileCommitsHoldTheFile() throws {
+        let open = try start {
+            $0.piecesQuietNanoseconds = .max
+            $0.piecesMax = 400
+        }
+        var random = SeededGenerator(seed: printedSeed())
+        var bytes = random.bytes(400_000)
+        let inode = try open.volume.makeFile(Array("table".utf8), in: 1).inode
+        try open.volume.put(bytes, into: inode)
+        try open.live.commit()
+        let content = try content(open, inode)
+        for place in (0..<60).map({ 6_000 * $0 + 100 }).shuffled(using: &random) {
+            let change = random.bytes(200)
+            bytes.replaceSubrange(place..<place + 200, with: change)
+            try open.volume.put(change, into: inode, at: UInt64(place))
+            try open.volume.synchronize(inode, dataOnly: true)
+        }
+        XCTAssertEqual(try storedPieces(open), 60)
+        open.volume.resumeReducing()
+        XCTAssertEqual(open.volume.reducedLater.withLock { $0.count }, 1, "it is not quiet yet")
+        content.state.withLock { $0.committedNanoseconds = 0 }
+        var options = open.volume.options
+        options.piecesQuietNanoseconds = 0
+        try open.live.close()
+        let again = try OpenStore(backend, index, options: options)
+        XCTAssertEqual(try storedPieces(again), 0, "the last checkpoint has folded them")
+        try again.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+    }
+
+    func testWhatWasPutOffIsDoneWhenTheFileIsQuiet() throws {
+        let open = try start {
+            $0.piecesQuietNanoseconds = 3_600_000_000_000
+            $0.piecesMax = 400
+        }
+        var random = SeededGenerator(seed: printedSeed())
+        var bytes = random.bytes(400_000)
+        let inode = try open.volume.makeFile(Array("table".utf8), in: 1).inode
+        try open.volume.put(bytes, into: inode)
+        try open.live.commit()
+        let content = try content(open, inode)
+        for place in (0..<60).map({ 6_000 * $0 + 100 }) {
+            let change = random.bytes(200)
+            bytes.replaceSubrange(place..<place + 200, with: change)
+            try open.volume.put(change, into: inode, at: UInt64(place))
+            try open.volume.synchronize(inode, dataOnly: true)
+        }
+        // As if it had been an hour ago.
+        content.state.withLock { $0.committedNanoseconds = 0 }
+        open.volume.resumeReducing()
+        waitForWorkers(content)
+        let left = content.state.withLock { $0.stored.pieces.count }
+        XCTAssertLessThanOrEqual(left, open.volume.options.piecesKept / 2)
+        XCTAssertEqual(open.volume.reducedLater.withLock { $0.count }, 0)
+        // The commit says which ranges have no pieces any more, and nothing of those that are left.
+        let change = random.bytes(100)
+        bytes.replaceSubrange(399_000..<399_100, with: change)
+        try open.volume.put(change, into: inode, at: 399_000)
+        try open.volume.synchronize(inode, dataOnly: true)
+        let said = try XCTUnwrap(open.store.changesSinceCheckpoint().last)
+        XCTAssertEqual(said.extents.flatMap(\.pieces).count, 1)
+        XCTAssertEqual(try storedPieces(open), left + 1)
+        XCTAssertEqual(try open.volume.get(inode, count: bytes.count), bytes)
+        XCTAssertEqual(try complaints(backend, index), [])
+        let crashed = try OpenStore(backend.crash(), MemoryIndexProvider())
+        XCTAssertEqual(try crashed.volume.get(inode, count: bytes.count + 1), bytes)
+        try crashed.live.close()
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+    }
+
+    /// Who waits for a commit is not to wait until everything is folded.
+    func testACheckpointThatIsDueRepeatsPieces() throws {
+        try makeStore(backend, index)
+        var timing = quietTiming()
+        timing.checkpointChanges = 1
+        let open = try OpenStore(backend, index, timing: timing)
+        var random = SeededGenerator(seed: printedSeed())
+        var bytes = random.bytes(200_000)
+        let inode = try open.volume.makeFile(Array("image".utf8), in: 1).inode
+        try open.volume.put(bytes, into: inode)
+        try open.live.commit()
+        for place in [100, 50_000, 120_000] {
+            bytes.replaceSubrange(place..<place + 300, with: random.bytes(300))
+            try open.volume.put(
+                Array(bytes[place..<place + 300]), into: inode, at: UInt64(place))
+        }
+        try open.volume.synchronize(inode, dataOnly: true)
+        XCTAssertEqual(open.store.commitsSinceCheckpoint, 0, "a checkpoint was due")
+        XCTAssertEqual(try storedPieces(open), 3)
+        XCTAssertEqual(try complaints(backend, index), [])
+        for kept in [index.crash(keepingBatches: 0), MemoryIndexProvider()] {
+            let crashed = try OpenStore(backend.crash(), kept)
+            XCTAssertEqual(try storedPieces(crashed), 3)
+            XCTAssertEqual(try crashed.volume.get(inode, count: bytes.count + 1), bytes)
+            try crashed.live.close()
+        }
+        // What somebody asks for, and a snapshot, has them folded.
+        _ = try open.live.createSnapshot(SnapshotDraft(name: "s"), of: "main")
+        XCTAssertEqual(try storedPieces(open), 0)
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+    }
+
     /// Much in one go, in many places: a worker lays pieces as a commit does, and the commit that
     /// comes later tells of all of them.
     func testWorkersLayPiecesOfWhatIsScattered() throws {

@@ -41,6 +41,7 @@ func smallOptions() -> VolumeOptions {
     options.piecesKept = 14
     options.piecesFoldedAtOnce = 4
     options.piecesMax = 40
+    options.piecesQuietNanoseconds = 0
     options.nodesMax = 40
     return options
 }
