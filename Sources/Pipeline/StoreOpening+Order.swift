@@ -37,6 +37,8 @@ extension StoreOpening {
     /// next checkpoint does not list them, or only as far as their records reach. So does the index:
     /// a chunk that has no place any more is stored anew when somebody puts it.
     func forget(_ lost: [PackID], _ parts: inout ChunkStore.Parts) throws(StoreError) {
+        // It goes over all chunks, which an opening otherwise does not.
+        guard !lost.isEmpty else { return }
         try forgetPlaces(in: lost, parts.index)
         var batch = MetadataBatch()
         for id in lost {
