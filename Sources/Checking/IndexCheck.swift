@@ -38,6 +38,7 @@ final class IndexCheck {
         readPacks()
         try countDeadRecipes()
         checkRules()
+        checkLoading()
         try checkKept()
         try compare()
         if !isDamaged { findMissing() }
@@ -53,6 +54,16 @@ final class IndexCheck {
             try index.store.scan(prefix: [prefix], body)
         } catch {
             damaged("\(error)")
+        }
+    }
+
+    /// The value of a key; nil where there is none, or it cannot be read, which is told.
+    func value(of key: [UInt8]) -> [UInt8]? {
+        do throws(MetadataError) {
+            return try index.store.get(key)
+        } catch {
+            damaged("\(error)")
+            return nil
         }
     }
 

@@ -57,6 +57,8 @@ public final class LiveStore: Sendable {
     let spaceTurn = SpaceTurn()
     /// Packs that a reclaiming could not empty.
     let keptPacks = ConditionMutex<Set<PackID>>([])
+    /// Volumes of which something could not be loaded, by number.
+    let damagedClones = ConditionMutex<Set<UInt32>>([])
     let reclaimer = Reclaimer()
     let idle = ConditionMutex(IdleTime())
     let memoryKeeper: MemoryKeeper?

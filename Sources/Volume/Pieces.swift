@@ -2,7 +2,7 @@
 //
 // A fold reads, cuts and compresses the chunks around each place that it changes, and decompresses
 // the super-chunks they lie in: a hundred times the bytes of a small change. So scattered small
-// changes become *pieces*, short chunks on top of the key. They are folded by the next checkpoint;
+// changes become *pieces*, short chunks on top of the key. They are folded by the next checkpoint that somebody asks for;
 // and, so that it has a bounded number of them to fold, some at a time by workers while a file has
 // more than `VolumeOptions.piecesKept`.
 import DiskFormat

@@ -306,6 +306,39 @@ final class CloneTests: XCTestCase {
         }
     }
 
+    /// A mount would fail on it: fsck makes the index anew.
+    func testWrongNotesOfLoadingAreDamageOfTheIndex() throws {
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        try fill(open, folders: 2, filesEach: 3)
+        _ = try open.live.createSnapshot(SnapshotDraft(name: "s"), of: "main")
+        _ = try open.live.clone("s", of: "main", to: "clone")
+        let number = try OpenStore(open.live, volume: "clone").volume.number
+        try open.live.close()
+        XCTAssertEqual(try complaints(backend, index), [])
+        let origin = NamespaceKey.origin(number)
+        let note = NamespaceKey.unloaded(number, 1)
+        let changes: [(String, (inout MetadataBatch) -> Void)] = [
+            ("no origin", { $0.delete(key: origin) }), ("one note less", { $0.delete(key: note) }),
+            ("a cut origin", { $0.put(origin, [1, 2, 3]) }),
+            ("an empty note", { $0.put(note, []) }),
+            (
+                "a note of no directory",
+                { $0.put(NamespaceKey.unloaded(number, 7_000), [0]) }
+            ),
+        ]
+        for (what, change) in changes {
+            let wrong = index.crash(keepingBatches: .max)
+            var batch = MetadataBatch()
+            change(&batch)
+            try XCTUnwrap(wrong.current).write(batch)
+            let found = try complaints(backend, wrong)
+            XCTAssertTrue(found.contains { $0.contains("indexDamaged") }, "\(what): \(found)")
+        }
+    }
+
     /// Going back loads the rest first; names that were deleted come again.
     func testRollingAClonesChangesBack() throws {
         let backend = MemoryBackend()

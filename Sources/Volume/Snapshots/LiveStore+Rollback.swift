@@ -45,13 +45,15 @@ extension LiveStore {
     }
 
     /// Loads the clones of snapshots that are gone: until they are loaded, they hold on to everything that
-    /// those had. Any thread; a directory that cannot be read is left.
+    /// those had. Any thread. A directory that cannot be read is left, and the clone is not tried again.
     func loadClones(_ isCancelled: () -> Bool) throws(FileError) {
         do throws(StoreError) {
-            let numbers = try store.volumesToLoad()
+            let damaged = damagedClones.withLock { $0 }
+            let numbers = try store.volumesToLoad().filter { !damaged.contains($0) }
             guard !numbers.isEmpty else { return }
-            for number in numbers {
-                _ = try store.loadEverything(of: number, isCancelled: isCancelled)
+            for number in numbers
+            where try store.loadEverything(of: number, isCancelled: isCancelled) != nil {
+                damagedClones.withLock { _ = $0.insert(number) }
             }
             for volume in open.withLock({ $0 }) where numbers.contains(volume.number) {
                 try volume.noteLoaded()

@@ -24,6 +24,7 @@ extension GoldenImage {
         case .snapshots: [ExpectedVolume(rows: Self.snapshotsRows, orphans: [7])]
         case .removedVolume: [ExpectedVolume(rows: Self.removedVolumeRows)]
         case .rules: Self.rulesVolumes
+        case .cloned: Self.clonedVolumes
         case .futureVersion, .futureIncompatible, .futureRecord, .futureSection, .futureUpgraded:
             []
         }
@@ -35,7 +36,8 @@ extension GoldenImage {
         switch self {
         case .plain: []
         case .unclean: ["logWaits", "tornTail", "tornTail", "unownedChunks"]
-        case .pieces, .twice, .tall, .futureReadOnly, .futureOptional, .rules: ["logWaits"]
+        case .pieces, .twice, .tall, .futureReadOnly, .futureOptional, .rules, .cloned:
+            ["logWaits"]
         case .severalVolumes, .snapshots, .removedVolume: ["logWaits", "unownedChunks"]
         case .deleted: ["packCondemned", "unownedChunks"]
         case .futureRecord, .futureSection: ["packNewer", "unownedChunks"]
@@ -67,6 +69,8 @@ extension GoldenImage {
         case .futureVersion, .futureIncompatible: []
         case .rules:
             ["sequence 3, to replay 2, packs 1", "main: 2 1 0 11 0 0", "other: 0 1 0 0 0 0"]
+        case .cloned:
+            ["sequence 6, to replay 2, packs 1", "clone: 3 2 0 16 1 0", "main: 3 2 0 20 1 0"]
         case .removedVolume: ["sequence 5, to replay 1, packs 1", "main: 2 1 0 3006 0 0"]
         case .snapshots: ["sequence 8, to replay 2, packs 2", "main: 2 3 0 15 1 1"]
         }

@@ -85,6 +85,27 @@ extension GoldenImage {
         ]
     }
 
+    static var clonedVolumes: [ExpectedVolume] {
+        [
+            ExpectedVolume(
+                name: "clone",
+                rows: [
+                    Row("/", 1, 0o040755, links: 3), Row("/folder", 2, 0o040755),
+                    Row("/folder/kept", 3, 0o100644).holding("kept\n"),
+                    Row("/folder/new", 6, 0o100644).holding("new\n"),
+                    Row("/linked", 5, 0o100644).holding("linked\n"),
+                ]),
+            ExpectedVolume(
+                name: "main",
+                rows: [
+                    Row("/", 1, 0o040755, links: 3), Row("/folder", 2, 0o040755),
+                    Row("/folder/again", 5, 0o100644).holding("linked\n"),
+                    Row("/folder/kept", 3, 0o100644).holding("kept\n"),
+                    Row("/folder/removed", 4, 0o100644).holding("removed\n"),
+                ]),
+        ]
+    }
+
     static var deletedRows: [Row] {
         [
             Row("/", 1, 0o040755), Row("/stays", 4, 0o100644).holding("I stay.\n"),

@@ -67,4 +67,39 @@ extension GoldenImage {
         writer.commit([volume]) { $0.snapshots = [.gone(brief.id)] }
         return writer.files
     }
+
+    func makeCloned() throws -> [String: [UInt8]] {
+        let writer = try ImageWriter(ImagePlan(number: number))
+        let main = ImageVolume(writer, name: "main", number: 1)
+        let clone = ImageVolume(writer, name: "clone", number: 2)
+        let folder = try main.make("folder", 0o040755)
+        for name in ["kept", "removed"] {
+            try main.make(name, in: folder, 0o100644) {
+                try main.fill(&$0, [.bytes(Array("\(name)\n".utf8))])
+            }
+        }
+        let linked = try main.make("linked", 0o100644) {
+            try main.fill(&$0, [.bytes(Array("linked\n".utf8))])
+        }
+        main.link(linked, "again", in: folder)
+        writer.commit([main])
+        try writer.checkpoint([main])
+        let snapshot = snapshot(1, "s", of: main, sequence: 3)
+        writer.commit([]) { $0.snapshots = [.put(snapshot)] }
+        try writer.checkpoint([main]) { commit in
+            commit.snapshots = [.put(snapshot)]
+            if let section = clone.begin(as: main, snapshot.id, &commit.nodeCounts) {
+                commit.volumes.append(section)
+            }
+        }
+        main.unlink("linked")
+        writer.commit([main]) { $0.snapshots = [.gone(snapshot.id)] }
+        clone.unlink("removed", in: folder)
+        try clone.make("new", in: folder, 0o100644) {
+            try clone.fill(&$0, [.bytes(Array("new\n".utf8))])
+        }
+        clone.unlink("again", in: folder)
+        writer.commit([clone])
+        return writer.files
+    }
 }

@@ -40,6 +40,8 @@ enum GoldenImage: String, CaseIterable {
     case removedVolume = "removed-volume"
     /// Rules of volumes: listed by a checkpoint, changed and cleared by commits behind it.
     case rules
+    /// A volume that began as a snapshot of another, and has changed since; the snapshot is gone.
+    case cloned
 
     /// Fixed for ever: it is in the store's id.
     var number: UInt64 {
@@ -61,6 +63,7 @@ enum GoldenImage: String, CaseIterable {
         case .snapshots: 15
         case .removedVolume: 16
         case .rules: 17
+        case .cloned: 18
         }
     }
 
@@ -106,6 +109,7 @@ enum GoldenImage: String, CaseIterable {
         case .snapshots: try makeSnapshots()
         case .removedVolume: try makeRemovedVolume()
         case .rules: try makeRules()
+        case .cloned: try makeCloned()
         }
     }
 }

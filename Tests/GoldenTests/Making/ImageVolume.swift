@@ -28,6 +28,8 @@ final class ImageVolume {
     /// Nodes of the newest checkpoint's trees, with how often each is there.
     private(set) var nodes: [ChunkName: Int64] = [:]
     private(set) var rootName: ChunkName?
+    /// The root of the newest checkpoint.
+    private var rootImage: RootImage?
 
     init(_ writer: ImageWriter, name: String = "main", number: UInt64 = 1) {
         self.writer = writer
@@ -265,6 +267,7 @@ final class ImageVolume {
             orphans: sorted.filter { $0.linkCount == 0 })
         // Orphans are in no directory.
         for image in sorted where image.linkCount > 0 { root.statistics.count(image) }
+        rootImage = root
         let rootName = writer.put(root.encoded(), .tree)
         nodes[rootName, default: 0] += 1
         for (name, count) in nodes { counts[name, default: 0] += count }
@@ -277,6 +280,28 @@ final class ImageVolume {
         nameChanges = []
         var changes = section()
         changes.root = rootName
+        return changes
+    }
+
+    /// The first section of this volume, which begins as another's newest checkpoint, where a snapshot was
+    /// made. Of its nodes the root alone is counted by the commit. A checkpoint of it is not provided for.
+    func begin(
+        as other: ImageVolume, _ snapshot: UniqueID, _ counts: inout [CountChange]
+    ) -> VolumeChanges? {
+        guard var root = other.rootImage else { return nil }
+        root.volumeID = id
+        root.volumeName = name
+        root.orphans = []
+        images = other.images
+        names = other.names
+        nextInode = root.nextInode
+        inodeChanges = [.put(root.directory)]
+        let rootName = writer.put(root.encoded(), .tree)
+        counts.append(CountChange(name: rootName, change: 1))
+        counts.sort { $0.name < $1.name }
+        var changes = section()
+        changes.root = rootName
+        changes.beginning = .init(snapshot: snapshot, statistics: root.statistics)
         return changes
     }
 
