@@ -205,7 +205,8 @@ final class FileContent: Sendable {
             state.piecedRanges.append(contentsOf: piecedRanges)
             // A key that comes back to what it was has lost its pieces all the same. Where pieces are
             // laid the key stays.
-            if !state.stored.pieces.isEmpty, stored.pieces.isEmpty || stored.key != state.stored.key {
+            if !state.stored.pieces.isEmpty, stored.pieces.isEmpty || stored.key != state.stored.key
+            {
                 state.mustRestate = true
             }
             if stored.pieces.isEmpty { state.isReducing = false }

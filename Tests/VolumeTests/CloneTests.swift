@@ -172,7 +172,8 @@ final class CloneTests: XCTestCase {
         XCTAssertEqual(try complaints(backend, index), [])
         XCTAssertEqual(try open.store.volumesToLoad(), [number])
         _ = try open.live.reclaim()
-        XCTAssertNil(try open.store.origin(of: number), "reclaiming loads what holds on to the dead")
+        XCTAssertNil(
+            try open.store.origin(of: number), "reclaiming loads what holds on to the dead")
         XCTAssertEqual(try complaints(backend, index), [])
         clone.volume.evict()
         let innermost = try folder(2, of: clone.volume)
@@ -320,19 +321,15 @@ final class CloneTests: XCTestCase {
         XCTAssertEqual(try complaints(backend, index), [])
         let origin = NamespaceKey.origin(number)
         let note = NamespaceKey.unloaded(number, 1)
-        let changes: [(String, (inout MetadataBatch) -> Void)] = [
-            ("no origin", { $0.delete(key: origin) }), ("one note less", { $0.delete(key: note) }),
-            ("a cut origin", { $0.put(origin, [1, 2, 3]) }),
-            ("an empty note", { $0.put(note, []) }),
-            (
-                "a note of no directory",
-                { $0.put(NamespaceKey.unloaded(number, 7_000), [0]) }
-            ),
+        let changes: [(what: String, key: [UInt8], value: [UInt8]?)] = [
+            ("no origin", origin, nil), ("one note less", note, nil),
+            ("a cut origin", origin, [1, 2, 3]), ("an empty note", note, []),
+            ("a note of no directory", NamespaceKey.unloaded(number, 7_000), [0]),
         ]
-        for (what, change) in changes {
+        for (what, key, value) in changes {
             let wrong = index.crash(keepingBatches: .max)
             var batch = MetadataBatch()
-            change(&batch)
+            if let value { batch.put(key, value) } else { batch.delete(key) }
             try XCTUnwrap(wrong.current).write(batch)
             let found = try complaints(backend, wrong)
             XCTAssertTrue(found.contains { $0.contains("indexDamaged") }, "\(what): \(found)")

@@ -119,7 +119,8 @@ extension ModelRun {
 
     private func endFormer() throws {
         guard let former = formerVolumes.randomElement(using: &random) else { return }
-        let names = try open.live.volumeNames.contains(former)
+        let names =
+            try open.live.volumeNames.contains(former)
             ? open.live.snapshots(of: former).map(\.name) : []
         note("end \(former), with \(names.count) snapshots")
         for name in names { _ = try open.live.deleteSnapshot(named: name, of: former) }

@@ -36,9 +36,8 @@ extension GoldenImage {
         switch self {
         case .plain: []
         case .unclean: ["logWaits", "tornTail", "tornTail", "unownedChunks"]
-        case .pieces, .twice, .tall, .futureReadOnly, .futureOptional, .rules, .cloned:
-            ["logWaits"]
-        case .severalVolumes, .snapshots, .removedVolume: ["logWaits", "unownedChunks"]
+        case .pieces, .twice, .tall, .futureReadOnly, .futureOptional, .rules: ["logWaits"]
+        case .severalVolumes, .snapshots, .removedVolume, .cloned: ["logWaits", "unownedChunks"]
         case .deleted: ["packCondemned", "unownedChunks"]
         case .futureRecord, .futureSection: ["packNewer", "unownedChunks"]
         case .futureUpgraded: ["packNewer"]

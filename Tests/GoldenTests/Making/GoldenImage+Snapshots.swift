@@ -86,11 +86,11 @@ extension GoldenImage {
         try writer.checkpoint([main])
         let snapshot = snapshot(1, "s", of: main, sequence: 3)
         writer.commit([]) { $0.snapshots = [.put(snapshot)] }
+        let (section, count) = try clone.begin(as: main, snapshot.id)
         try writer.checkpoint([main]) { commit in
             commit.snapshots = [.put(snapshot)]
-            if let section = clone.begin(as: main, snapshot.id, &commit.nodeCounts) {
-                commit.volumes.append(section)
-            }
+            commit.volumes.append(section)
+            commit.nodeCounts = (commit.nodeCounts + [count]).sorted { $0.name < $1.name }
         }
         main.unlink("linked")
         writer.commit([main]) { $0.snapshots = [.gone(snapshot.id)] }

@@ -286,9 +286,9 @@ final class ImageVolume {
     /// The first section of this volume, which begins as another's newest checkpoint, where a snapshot was
     /// made. Of its nodes the root alone is counted by the commit. A checkpoint of it is not provided for.
     func begin(
-        as other: ImageVolume, _ snapshot: UniqueID, _ counts: inout [CountChange]
-    ) -> VolumeChanges? {
-        guard var root = other.rootImage else { return nil }
+        as other: ImageVolume, _ snapshot: UniqueID
+    ) throws -> (section: VolumeChanges, count: CountChange) {
+        guard var root = other.rootImage else { throw FormatError.badValue("no checkpoint") }
         root.volumeID = id
         root.volumeName = name
         root.orphans = []
@@ -297,12 +297,10 @@ final class ImageVolume {
         nextInode = root.nextInode
         inodeChanges = [.put(root.directory)]
         let rootName = writer.put(root.encoded(), .tree)
-        counts.append(CountChange(name: rootName, change: 1))
-        counts.sort { $0.name < $1.name }
         var changes = section()
         changes.root = rootName
         changes.beginning = .init(snapshot: snapshot, statistics: root.statistics)
-        return changes
+        return (changes, CountChange(name: rootName, change: 1))
     }
 
     private func writeDirectory(_ inode: UInt64) throws -> InodeImage {
