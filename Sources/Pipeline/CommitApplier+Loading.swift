@@ -85,8 +85,8 @@ extension CommitApplier {
             let origin = try index.origin(of: volume)
         else { return nil }
         var loading = ListLoading(
-            inode: inode, volume: volume, origin: origin, position: unloaded.position,
-            nodes: NodeReader(index: index, reader: reader), passesOver: passesOver)
+            inode: inode, volume: volume, origin: origin, root: volumes[volume]?.root,
+            position: unloaded.position, nodes: NodeReader(index: index, reader: reader), passesOver: passesOver)
         try loading.run(&self)
         let step = LoadingStep(isComplete: loading.isComplete, entries: loading.count)
         if loading.hasLosses { markIncomplete() }
@@ -106,6 +106,8 @@ private struct ListLoading {
     let inode: UInt64
     let volume: UInt32
     var origin: OriginRecord
+    /// The newest root, which has the table of linked inodes as the first one had it.
+    private let root: ChunkName?
     private var position: UInt64
     private let nodes: NodeReader
     private let passesOver: Bool
@@ -116,12 +118,13 @@ private struct ListLoading {
     private var cookies: Set<UInt64> = []
 
     init(
-        inode: UInt64, volume: UInt32, origin: OriginRecord, position: UInt64, nodes: NodeReader,
-        passesOver: Bool
+        inode: UInt64, volume: UInt32, origin: OriginRecord, root: ChunkName?, position: UInt64,
+        nodes: NodeReader, passesOver: Bool
     ) {
         self.inode = inode
         self.volume = volume
         self.origin = origin
+        self.root = root
         self.position = position
         self.nodes = nodes
         self.passesOver = passesOver
@@ -138,7 +141,7 @@ private struct ListLoading {
     private mutating func runLinked(_ applier: inout CommitApplier) throws(StoreError) {
         let bytes: [UInt8]
         do throws(StoreError) {
-            bytes = try nodes.bytes(origin.root, .tree)
+            bytes = try readRoot()
         } catch {
             guard passesOver, error.isDamageOfChunk else { throw error }
             hasLosses = true
@@ -149,6 +152,16 @@ private struct ListLoading {
         }
         for image in try entries(LinkedInodesSchema.self, of: root.linkedInodes, &applier) {
             try take(image, cookie: 0, &applier)
+        }
+    }
+
+    /// The newest root; where it cannot be read, the first one.
+    private func readRoot() throws(StoreError) -> [UInt8] {
+        do throws(StoreError) {
+            return try nodes.bytes(root ?? origin.root, .tree)
+        } catch {
+            guard error.isDamageOfChunk, root != origin.root else { throw error }
+            return try nodes.bytes(origin.root, .tree)
         }
     }
 
