@@ -86,7 +86,8 @@ extension CommitApplier {
         else { return nil }
         var loading = ListLoading(
             inode: inode, volume: volume, origin: origin, root: volumes[volume]?.root,
-            position: unloaded.position, nodes: NodeReader(index: index, reader: reader), passesOver: passesOver)
+            position: unloaded.position, nodes: NodeReader(index: index, reader: reader),
+            passesOver: passesOver)
         try loading.run(&self)
         let step = LoadingStep(isComplete: loading.isComplete, entries: loading.count)
         if loading.hasLosses { markIncomplete() }
