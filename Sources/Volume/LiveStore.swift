@@ -198,8 +198,21 @@ public final class LiveStore: Sendable {
         let leftOut = try commitVolumes(foldsAll: false)
         guard withCheckpoint || isCheckpointDue else { return leftOut.first }
         // It tries again what was left out. Who waits for a commit is not to wait for the folding of all
-        // pieces: a checkpoint that nobody has asked for repeats them.
-        return try checkpointVolumes(foldsPieces: withCheckpoint)
+        // pieces: a checkpoint that nobody has asked for repeats them, as far as a commit has room for them.
+        let foldsPieces = withCheckpoint ? true : try hasTooManyPieces()
+        return try checkpointVolumes(foldsPieces: foldsPieces)
+    }
+
+    /// Whether there are more pieces, of all files together, than a commit is to repeat.
+    private func hasTooManyPieces() throws(FileError) -> Bool {
+        var left = options.piecesRepeatedMax
+        for volume in open.withLock({ $0 }) {
+            try volume.scanIndex(prefix: NamespaceKey.prefix(.piece, volume.number)) { _, _ in
+                left -= 1
+                return left >= 0
+            }
+        }
+        return left < 0
     }
 
     /// After a failure for good, what was received and not committed will never be durable: whoever

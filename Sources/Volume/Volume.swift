@@ -173,6 +173,9 @@ public struct VolumeOptions: Sendable {
     var piecesFoldedAtOnce = 16
     var piecesMax = 8192
     var piecesQuietNanoseconds: UInt64 = 500_000_000
+    /// A checkpoint that is due folds pieces only where all files together have more: 60 bytes each of a
+    /// commit, whose length is bounded. Only tests need another one.
+    var piecesRepeatedMax = 100_000
 
     public init() {}
 }

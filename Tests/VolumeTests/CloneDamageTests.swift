@@ -48,13 +48,7 @@ final class CloneDamageTests: DamagedPathTestCase {
             let scene = try makeClone(&random)
             let records = try places(scene.backend).filter { $0.header.kind == .superChunk }
             for round in 0..<12 {
-                var damaged = scene.backend
-                for _ in 0..<1 + random.below(4) {
-                    let record = records[random.below(records.count)]
-                    let at = record.offset + random.below(record.byteCount)
-                    let bit = UInt8(1 << random.below(8))
-                    damaged = try change(damaged, record.pack) { $0[at] ^= bit }
-                }
+                let damaged = try damage(scene.backend, records, &random)
                 let context = "store \(number), round \(round), ASHLAR_SEED=\(seed)"
                 let told = try named(damaged, scene.state)
                 let unread = unreadable(damaged, scene.index, scene.state, context)

@@ -103,6 +103,20 @@ class DamagedPathTestCase: XCTestCase {
         return copy
     }
 
+    /// One bit flipped in each of some records; records of metadata have copies: only some of these hit both.
+    func damage(
+        _ backend: MemoryBackend, _ records: [Place], _ random: inout SeededGenerator
+    ) throws -> MemoryBackend {
+        var damaged = backend
+        for _ in 0..<1 + random.below(4) {
+            let record = records[random.below(records.count)]
+            let at = record.offset + random.below(record.byteCount)
+            let bit = UInt8(1 << random.below(8))
+            damaged = try change(damaged, record.pack) { $0[at] ^= bit }
+        }
+        return damaged
+    }
+
     // MARK: what is named, and what is read
 
     /// Files that cannot be read, or of which an attribute cannot; what is read is what was written.

@@ -21,14 +21,7 @@ final class DamagedPathTests: DamagedPathTestCase {
         let records = try places(scene.backend).filter { $0.header.kind == .superChunk }
         var hit = 0
         for round in 0..<(isLong ? 2000 : 60) {
-            var damaged = scene.backend
-            // Records of metadata have copies: only some of these rounds hit both.
-            for _ in 0..<1 + random.below(4) {
-                let record = records[random.below(records.count)]
-                let at = record.offset + random.below(record.byteCount)
-                let bit = UInt8(1 << random.below(8))
-                damaged = try change(damaged, record.pack) { $0[at] ^= bit }
-            }
+            let damaged = try damage(scene.backend, records, &random)
             let context = "round \(round), ASHLAR_SEED=\(seed)"
             let told = try named(damaged, scene.state)
             // With its index a volume finds names that the packs have lost.

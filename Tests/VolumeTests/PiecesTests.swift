@@ -177,6 +177,31 @@ final class PiecesTests: XCTestCase {
         XCTAssertEqual(try complaints(backend, index), [])
     }
 
+    /// A commit has no room for any number of them.
+    func testACheckpointThatIsDueFoldsVeryManyPieces() throws {
+        try makeStore(backend, index)
+        for (most, left) in [(3, 3), (2, 0)] {
+            var timing = quietTiming()
+            timing.checkpointChanges = 1
+            var options = smallOptions()
+            options.piecesRepeatedMax = most
+            let open = try OpenStore(backend, index, options: options, timing: timing)
+            var random = SeededGenerator(seed: printedSeed())
+            for name in ["one", "two", "three"] {
+                let full = Array("\(name) \(most)".utf8)
+                let inode = try open.volume.makeFile(full, in: 1).inode
+                try open.volume.put(random.bytes(200_000), into: inode)
+                try open.live.commit()
+                try open.volume.put(random.bytes(300), into: inode, at: 100_000)
+            }
+            try open.live.commit()
+            XCTAssertEqual(open.store.commitsSinceCheckpoint, 0, "a checkpoint was due")
+            XCTAssertEqual(try storedPieces(open), left)
+            try open.live.close()
+            XCTAssertEqual(try complaints(backend, index), [])
+        }
+    }
+
     /// Who waits for a commit is not to wait until everything is folded.
     func testACheckpointThatIsDueRepeatsPieces() throws {
         try makeStore(backend, index)
