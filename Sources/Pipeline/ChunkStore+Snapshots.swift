@@ -70,6 +70,10 @@ extension ChunkStore {
         try !index.unsettled(behind: nil, limit: 1).isEmpty
     }
 
+    /// Whether a deleted snapshot's node could not be read when it was let go, since this store was opened:
+    /// what it owned stays counted until the index is made anew.
+    public var hasAbandonedCounts: Bool { committing.withLock { $0.settling.hasAbandoned } }
+
     /// Counts, or lets go, some of what snapshots own: a bounded step, during which commits wait.
     /// Any thread.
     ///

@@ -118,6 +118,8 @@ extension CommitApplier {
         var nodes = 0
         /// Nodes with owners that cannot be read: they stay unsettled.
         var unreadable: [ChunkName] = []
+        /// Whether one that nobody owns any more could not be read: what it owned stays counted.
+        var hasAbandoned = false
     }
 
     /// Settles these nodes, as far as they can be read, by an empty batch.
@@ -140,6 +142,7 @@ extension CommitApplier {
                     settled.unreadable.append(name)
                 } else {
                     kept[name]?.now = .none
+                    settled.hasAbandoned = true
                 }
                 continue
             }

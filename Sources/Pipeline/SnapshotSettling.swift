@@ -13,6 +13,8 @@ struct SnapshotSettling {
     private var last: ChunkName?
     /// Nodes with owners that could not be read in this round.
     private(set) var unreadable: Set<ChunkName> = []
+    /// Whether something stays counted that nobody owns, since what listed it could not be read.
+    private(set) var hasAbandoned = false
 
     /// Settles some nodes. Returns how many; nil when nothing is left but what cannot be read.
     mutating func step(
@@ -31,6 +33,7 @@ struct SnapshotSettling {
         let settled = try applier.settle(names, with: reader, to: &batch)
         try index.apply(batch)
         unreadable.formUnion(settled.unreadable)
+        if settled.hasAbandoned { hasAbandoned = true }
         return settled.nodes
     }
 }

@@ -173,7 +173,42 @@ struct Session {
 
     /// Brings the store to a state in which the newest commit is a checkpoint: replays what waits,
     /// counts what snapshots own, ends inodes that an unclean end left without a name, folds, and writes the trees.
-    func settle() throws(RepairError) {
+    ///
+    /// - Returns: whether the index was made anew, since what a deleted snapshot owned could not be read any
+    ///   more and would have stayed counted.
+    @discardableResult
+    mutating func settle() throws(RepairError) -> Bool {
+        var store = try openSettled()
+        var isAnew = false
+        if store.hasAbandonedCounts {
+            try close(store)
+            isAnew = try dropIndexIfPossible()
+            store = try openSettled()
+        }
+        if store.commitsSinceCheckpoint == 0 {
+            try close(store)
+            return isAnew
+        }
+        try fold(store)
+        try withStore { (store) throws(RepairError) in
+            // Commits that only keep inode numbers in reserve are no change of a volume.
+            if store.commitsSinceCheckpoint > 0 { try repeatCheckpoint(store) }
+        }
+        return isAnew
+    }
+
+    /// As `dropIndex`; false where the index is all that has the state.
+    private mutating func dropIndexIfPossible() throws(RepairError) -> Bool {
+        do throws(RepairError) {
+            try dropIndex()
+            return true
+        } catch {
+            guard case .store(.noCommit) = error else { throw error }
+            return false
+        }
+    }
+
+    private func openSettled() throws(RepairError) -> ChunkStore {
         let store = try openWritable()
         do throws(RepairError) {
             try settleSnapshots(store)
@@ -182,12 +217,7 @@ struct Session {
             try? store.close()
             throw error
         }
-        if store.commitsSinceCheckpoint == 0 { return try close(store) }
-        try fold(store)
-        try withStore { (store) throws(RepairError) in
-            // Commits that only keep inode numbers in reserve are no change of a volume.
-            if store.commitsSinceCheckpoint > 0 { try repeatCheckpoint(store) }
-        }
+        return store
     }
 
     /// Counts what snapshots own, and lets go what deleted ones owned: nothing is given up before.

@@ -44,7 +44,7 @@ extension StoreRepair {
         _ target: StoreToRepair, options: PurgeOptions = PurgeOptions(),
         monitor: RepairMonitor = RepairMonitor()
     ) throws(RepairError) -> PurgeReport {
-        let session = Session(target: target, monitor: monitor)
+        var session = Session(target: target, monitor: monitor)
         let before = try session.packFiles()
         try session.settle()
         var report = PurgeReport(before: before, after: before)

@@ -90,6 +90,10 @@ struct Repairing {
 
     mutating func rebuildIndex(_ reason: String) throws(RepairError) {
         try session.dropIndex()
+        try noteRebuilt(reason)
+    }
+
+    private mutating func noteRebuilt(_ reason: String) throws(RepairError) {
         let store = try session.open()
         let count = (try? store.statistics().chunks) ?? 0
         try session.close(store)
@@ -100,7 +104,9 @@ struct Repairing {
     /// finds a reason to refuse writing.
     private mutating func completeLog(_ plan: Plan) throws(RepairError) -> Bool {
         do throws(RepairError) {
-            try session.settle()
+            if try session.settle() {
+                try noteRebuilt("what deleted snapshots owned could not be counted")
+            }
         } catch {
             guard case .readOnly = error, !session.target.backend.isReadOnly, !plan.needsTrees
             else { throw error }

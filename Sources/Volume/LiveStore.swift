@@ -388,10 +388,11 @@ public final class LiveStore: Sendable {
         thread?.join()
     }
 
-    /// Settles as many snapshots as take no time that anybody notices; the rest waits for the next use.
+    /// Settles what takes no time that anybody notices; the rest waits for the next use.
     private func settleSome() throws(FileError) {
+        let due = monotonicNanoseconds() + LiveStore.settlingAtEndNanoseconds
         do throws(StoreError) {
-            for _ in 0..<LiveStore.stepsAtEndMax {
+            while monotonicNanoseconds() < due {
                 guard try store.settleSnapshots() != nil else { return }
             }
         } catch {
@@ -399,7 +400,7 @@ public final class LiveStore: Sendable {
         }
     }
 
-    private static let stepsAtEndMax = 64
+    private static let settlingAtEndNanoseconds: UInt64 = 50_000_000
 
     /// The commit at the end: what it leaves out is lost. Space that somebody else took for a moment is
     /// therefore waited for.

@@ -3,6 +3,7 @@ import DiskFormat
 import FileModel
 import NamespaceIndex
 import Pipeline
+import Platform
 import Trees
 
 /// Brings a volume's trees up to what the index says, at the cost of what changed.
@@ -70,38 +71,46 @@ struct TreeWriter {
 
     // MARK: directories
 
-    /// Writes what changed, deepest first; returns the directories with new trees.
+    /// Writes what changed, deepest first and those of one depth on the workers together; returns the
+    /// directories with new trees.
     mutating func writeDirectories() throws(FileError) -> [InodeImage] {
         var written: [InodeImage] = []
-        for inode in try deepestFirst() {
-            guard var image = directories[inode], let changes = names[inode], !changes.isEmpty
-            else { continue }
-            var root: NodeReference?
-            if case .directory(let node) = image.content { root = node }
-            var edits: [KeyedEdit<DirectorySchema, StoreAccess>.Change] = []
-            edits.reserveCapacity(changes.count)
-            let sorted = changes.sorted { $0.lexicographicallyPrecedes($1) }
-            for name in sorted { edits.append((name, try entry(name, in: inode))) }
-            let result: ListEditResult
-            do throws(TreeError) {
-                result = try KeyedEdit<DirectorySchema, StoreAccess>.apply(
-                    edits, to: root, in: access)
-            } catch {
-                throw access.fileError(error)
+        for level in try levels() {
+            for (image, nodes) in try writeLevel(level) {
+                count(nodes)
+                guard directories[image.inode]?.content != image.content else { continue }
+                directories[image.inode] = image
+                written.append(image)
             }
-            count(result)
-            let content: ContentKey = result.root.map { .directory($0) } ?? .none
-            guard content != image.content else { continue }
-            image.content = content
-            directories[inode] = image
-            written.append(image)
         }
         return written
     }
 
-    private func deepestFirst() throws(FileError) -> [UInt64] {
-        var depths: [UInt64: Int] = [:]
-        for inode in directories.keys {
+    /// Directories none of which lies in another. Their trees name those of deeper ones, which are there.
+    private func writeLevel(_ level: [UInt64]) throws(FileError) -> [DirectoryWriter.Written] {
+        let writer = DirectoryWriter(volume: volume, names: names, directories: directories)
+        let results = ConditionMutex<[Int: Result<DirectoryWriter.Written, FileError>]>([:])
+        let jobs = stride(from: 0, to: level.count, by: TreeWriter.directoriesPerJob).map { start in
+            { @Sendable () -> Void in
+                for place in start..<min(start + TreeWriter.directoriesPerJob, level.count) {
+                    let result = Result { () throws(FileError) in try writer.write(level[place]) }
+                    results.withLock { $0[place] = result }
+                }
+            }
+        }
+        volume.drains.runAll(jobs)
+        let written = results.withLock { $0 }.sorted { $0.key < $1.key }
+        return try written.map { (_, result) throws(FileError) in try result.get() }
+    }
+
+    /// Few enough that two workers have something to do for 100 directories, and as many that handing
+    /// them over costs nothing beside their trees.
+    private static let directoriesPerJob = 8
+
+    /// The directories in which names changed, by how deep they lie, deepest first.
+    private func levels() throws(FileError) -> [[UInt64]] {
+        var depths: [Int: [UInt64]] = [:]
+        for inode in directories.keys where !(names[inode]?.isEmpty ?? true) {
             var depth = 0
             var next = directories[inode]?.parent
             while let parent = next {
@@ -110,26 +119,9 @@ struct TreeWriter {
                 guard depth <= directories.count else { throw .damaged }
                 next = directories[parent]?.parent
             }
-            depths[inode] = depth
+            depths[depth, default: []].append(inode)
         }
-        return depths.sorted { ($0.value, $0.key) > ($1.value, $1.key) }.map(\.key)
-    }
-
-    /// What the index says of a name, as a directory keeps it.
-    private func entry(
-        _ name: [UInt8], in parent: UInt64
-    ) throws(FileError) -> DirectoryEntry? {
-        let dentry = try volume.storedName(name, in: parent)
-        guard dentry.isPresent else { return nil }
-        let collision = DirectoryCookie.collision(of: dentry.cookie)
-        if let directory = directories[dentry.inode] {
-            return DirectoryEntry(name: name, collision: collision, target: .only(directory))
-        }
-        guard let record = try volume.storedInode(dentry.inode) else { throw .damaged }
-        let target: DirectoryEntry.Target =
-            record.image.isLinked
-            ? .linked(inode: dentry.inode, kind: dentry.kind) : .only(record.image)
-        return DirectoryEntry(name: name, collision: collision, target: target)
+        return depths.sorted { $0.key > $1.key }.map { $0.value.sorted() }
     }
 
     private mutating func count(_ result: ListEditResult) {
@@ -241,5 +233,52 @@ struct TreeWriter {
             images.append(directories[inode] ?? record.image)
         }
         return images
+    }
+}
+
+/// Writes trees of directories. Any number of threads.
+private struct DirectoryWriter: Sendable {
+    typealias Written = (image: InodeImage, nodes: ListEditResult)
+
+    let volume: Volume
+    /// Which names of which directories may differ from the tree's.
+    let names: [UInt64: Set<[UInt8]>]
+    /// Directories as the index has them, and with new trees where those are written.
+    let directories: [UInt64: InodeImage]
+
+    func write(_ inode: UInt64) throws(FileError) -> Written {
+        guard var image = directories[inode], let changes = names[inode] else { throw .damaged }
+        var root: NodeReference?
+        if case .directory(let node) = image.content { root = node }
+        var edits: [KeyedEdit<DirectorySchema, StoreAccess>.Change] = []
+        edits.reserveCapacity(changes.count)
+        let sorted = changes.sorted { $0.lexicographicallyPrecedes($1) }
+        for name in sorted { edits.append((name, try entry(name, in: inode))) }
+        let access = StoreAccess(volume.store)
+        do throws(TreeError) {
+            let nodes = try KeyedEdit<DirectorySchema, StoreAccess>.apply(
+                edits, to: root, in: access)
+            image.content = nodes.root.map { .directory($0) } ?? .none
+            return (image, nodes)
+        } catch {
+            throw access.fileError(error)
+        }
+    }
+
+    /// What the index says of a name, as a directory keeps it.
+    private func entry(
+        _ name: [UInt8], in parent: UInt64
+    ) throws(FileError) -> DirectoryEntry? {
+        let dentry = try volume.storedName(name, in: parent)
+        guard dentry.isPresent else { return nil }
+        let collision = DirectoryCookie.collision(of: dentry.cookie)
+        if let directory = directories[dentry.inode] {
+            return DirectoryEntry(name: name, collision: collision, target: .only(directory))
+        }
+        guard let record = try volume.storedInode(dentry.inode) else { throw .damaged }
+        let target: DirectoryEntry.Target =
+            record.image.isLinked
+            ? .linked(inode: dentry.inode, kind: dentry.kind) : .only(record.image)
+        return DirectoryEntry(name: name, collision: collision, target: target)
     }
 }

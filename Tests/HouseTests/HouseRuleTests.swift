@@ -26,7 +26,8 @@ final class HouseRuleTests: XCTestCase {
     }
 
     func testFoundationStaysInTheFaces() {
-        XCTAssertNil(Layers.violation(of: "Server", using: "Foundation"))
+        XCTAssertNil(Layers.violation(of: "Server", using: "FoundationEssentials"))
+        XCTAssertNotNil(Layers.violation(of: "Server", using: "Foundation"))
         XCTAssertNil(Layers.violation(of: "fsck", using: "FoundationEssentials"))
         XCTAssertNotNil(Layers.violation(of: "Volume", using: "Foundation"))
         XCTAssertNotNil(Layers.violation(of: "DiskFormat", using: "FoundationEssentials"))

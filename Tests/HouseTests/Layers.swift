@@ -1,10 +1,10 @@
 /// The layers of Ashlar (ENGINEERING §3) as a table, and the rules of who may import whom.
 ///
 /// Invariants kept: dependencies point strictly down, modules of one level do not know each other,
-/// only the mount knows the FUSE shim, checking never uses the pipeline, and nothing below the
-/// faces uses Foundation. Pure functions over text: no I/O, any thread.
+/// only the mount knows the FUSE shim, checking never uses the pipeline, nothing below the faces uses
+/// FoundationEssentials, and no module the rest of Foundation. Pure functions over text: no I/O, any thread.
 enum Layers {
-    /// The first level that may use Foundation: the faces.
+    /// The first level that may use FoundationEssentials: the faces.
     static let foundationLevelMin = 6
 
     /// Every module of the package, by level, lowest first. A new module is added here.
@@ -35,6 +35,9 @@ enum Layers {
     /// those of ours.
     static func violation(of importer: String, using imported: String) -> String? {
         guard let importerLevel = level(of: importer) else { return unknown(importer) }
+        if imported == "Foundation" {
+            return "\(importer) uses Foundation: its tables for languages double the program's size"
+        }
         if imported.hasPrefix("Foundation") {
             return importerLevel >= foundationLevelMin
                 ? nil : "\(importer) (L\(importerLevel)) uses \(imported): none below the faces"

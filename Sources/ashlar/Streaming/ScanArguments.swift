@@ -1,7 +1,7 @@
 // What all commands are given that scan a directory.
 import ArgumentParser
 import Console
-import Foundation
+import FoundationEssentials
 import Platform
 import Streams
 

@@ -68,9 +68,11 @@ final class PassthroughPeer: FilesystemPeer {
 
     private func mount() throws(BenchmarkError) {
         try Files.makeFolder(mountpoint)
+        // The low-level one refuses extended attributes unless told otherwise, and the kernel does not ask
+        // again: what is copied would lose its access lists, which Ashlar and the ext4 keep.
         let option =
             kind == .lowLevel
-            ? "source=\(ground.store)" : "modules=subdir,subdir=\(ground.store)"
+            ? "source=\(ground.store),xattr" : "modules=subdir,subdir=\(ground.store)"
         try Command(program, "-o", option, mountpoint).run()
     }
 
