@@ -182,14 +182,16 @@ build-bench: deps
 bench-test:
 	$(SWIFT) test --package-path Benchmarks --scratch-path $(SCRATCH)-benchmarks -j $(JOBS)
 
-# Not part of .ci/run: docs/PERFORMANCE.md says why.
+# The gate of .ci/run: docs/PERFORMANCE.md says what it can tell.
 STAGES = $(SCRATCH)-stages/release/stage-benchmarks Benchmarks/instructions.txt
 
 bench-instructions: build-stages
+	@packaging/install-packages valgrind binutils
 	packaging/check-instructions $(STAGES)
 
 # Takes what is counted now for the baseline: look at the difference before it is committed.
 bench-baseline: build-stages
+	@packaging/install-packages valgrind binutils
 	packaging/check-instructions --update $(STAGES)
 
 build-stages: deps

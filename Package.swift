@@ -255,6 +255,6 @@ if Context.environment["ASHLAR_STAGES"] == "1" {
             name: "stage-benchmarks",
             dependencies: [
                 "Backends", "ChunkIndex", "Chunking", "Compression", "DiskFormat", "Hashing",
-                "Metadata", "Pipeline",
+                "Metadata", "Pipeline", "Trees",
             ], path: "Benchmarks/Stages", swiftSettings: strict))
 }

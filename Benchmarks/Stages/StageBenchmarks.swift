@@ -39,7 +39,8 @@ enum StageBenchmarks {
         ("cut", "MiB", cut), ("hash", "MiB", hash), ("compress", "MiB", compress),
         ("decompress", "MiB", decompress), ("index-put", "chunk", putIndex),
         ("index-get", "chunk", getIndex), ("put-new", "MiB", putNew),
-        ("put-known", "MiB", putKnown), ("commit", "commit", commit),
+        ("put-known", "MiB", putKnown), ("edit-tree", "edit", TreeStage.run),
+        ("commit", "commit", commit),
     ]
 
     static func main() throws {

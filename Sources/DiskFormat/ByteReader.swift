@@ -111,3 +111,15 @@ public struct ByteReader {
         if !isAtEnd { throw bad("bytes behind the end") }
     }
 }
+
+extension [UInt8] {
+    /// The bytes, for the time of a call that throws what it throws.
+    @inlinable
+    public func borrowing<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try body(UnsafeRawBufferPointer(bytes))
+        }
+    }
+}

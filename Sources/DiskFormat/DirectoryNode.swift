@@ -78,6 +78,18 @@ public struct DirectoryEntry: Hashable, Sendable {
     }
 }
 
+/// An entry of a leaf as it lies there, for those who move it to another leaf.
+public struct EncodedEntry: Equatable, Sendable {
+    /// Where in the node.
+    public var bytes: Range<Int>
+    public var key: [UInt8]
+
+    public init(bytes: Range<Int>, key: [UInt8]) {
+        self.bytes = bytes
+        self.key = key
+    }
+}
+
 /// A node of a directory: entries in ascending order of their names as unsigned bytes.
 public enum DirectoryNode: Equatable, Sendable {
     case leaf([DirectoryEntry])
@@ -120,6 +132,41 @@ public enum DirectoryNode: Equatable, Sendable {
                 level: head.level, try InnerEntry.readOrdered(&reader, head.entryCount))
         }
         try reader.expectEnd()
+    }
+
+    /// The entries of a leaf, their names in order. What stands behind a name is not looked at: whoever
+    /// reads it does.
+    public static func encodedEntries(
+        _ leaf: UnsafeRawBufferPointer
+    ) throws(FormatError) -> [EncodedEntry] {
+        var reader = ByteReader(leaf, "directory node")
+        let head = try NodeHead(from: &reader)
+        guard head.kind == .directory, head.level == 0, head.entryCount > 0,
+            Int(head.entryCount) <= reader.remaining / 4
+        else { throw reader.bad("head") }
+        var entries: [EncodedEntry] = []
+        entries.reserveCapacity(Int(head.entryCount))
+        for _ in 0..<head.entryCount {
+            let start = reader.position
+            let name = Array(try reader.raw(Int(try reader.u8("name length")), "name"))
+            guard entries.last.map({ $0.key.lexicographicallyPrecedes(name) }) ?? !name.isEmpty else {
+                throw reader.bad("order of names")
+            }
+            _ = try reader.u8("collision")
+            switch try reader.u8("entry type") {
+            case 1:
+                let count = try reader.variable("image length")
+                guard count <= UInt64(reader.remaining) else { throw reader.bad("image length") }
+                _ = try reader.raw(Int(count), "image")
+            case 2:
+                _ = try reader.variable("inode")
+                _ = try reader.u8("kind")
+            default: throw reader.bad("entry type")
+            }
+            entries.append(EncodedEntry(bytes: start..<reader.position, key: name))
+        }
+        try reader.expectEnd()
+        return entries
     }
 }
 
@@ -166,6 +213,25 @@ public enum LinkedInodesNode: Equatable, Sendable {
                 level: head.level, try InnerEntry.readOrdered(&reader, head.entryCount))
         }
         try reader.expectEnd()
+    }
+
+    /// The images of a leaf as they lie there, with keys made of their inodes' numbers.
+    public static func encodedEntries(
+        _ leaf: UnsafeRawBufferPointer, key: (_ inode: UInt64) -> [UInt8]
+    ) throws(FormatError) -> [EncodedEntry] {
+        guard case .leaf(let images) = try LinkedInodesNode(leaf) else {
+            throw .badValue("linked inodes node: level")
+        }
+        var reader = ByteReader(leaf, "linked inodes node")
+        _ = try NodeHead(from: &reader)
+        var entries: [EncodedEntry] = []
+        entries.reserveCapacity(images.count)
+        for image in images {
+            let start = reader.position
+            _ = try InodeImage(from: &reader)
+            entries.append(EncodedEntry(bytes: start..<reader.position, key: key(image.inode)))
+        }
+        return entries
     }
 }
 

@@ -46,15 +46,6 @@ public enum PackError: Error, Equatable, Sendable {
 }
 
 extension [UInt8] {
-    /// The bytes, borrowed, with typed errors.
-    func borrowing<Result, Failure: Error>(
-        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try withUnsafeBufferPointer { (bytes) throws(Failure) in
-            try body(UnsafeRawBufferPointer(bytes))
-        }
-    }
-
     /// The bytes for change, borrowed, with typed errors.
     mutating func mutating<Result, Failure: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result

@@ -6,8 +6,8 @@ import NamespaceIndex
 
 /// Settles an index that nobody else changes meanwhile. One thread.
 struct SnapshotSettling {
-    /// Nodes of one step: a few thousand counts, so that no commit waits long behind it.
-    static let nodesPerStep = 16
+    /// Nodes of one step: a thousand counts, 25 ms of a large index, which a commit may have to wait for.
+    static let nodesPerStep = 4
 
     /// Where the last step ended: nodes that cannot be read are passed over, not tried for ever.
     private var last: ChunkName?

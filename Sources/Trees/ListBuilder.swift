@@ -5,15 +5,6 @@ import DiskFormat
 /// Whole subtrees of an older list are taken over without being read, where that gives the same
 /// nodes as adding their entries would: see `canAdopt`.
 public struct ListBuilder<Schema: ListSchema, Store: NodeStore> {
-    private struct OpenNode {
-        var entries = ByteWriter()
-        var count: UInt32 = 0
-        var measure: UInt64 = 0
-        var firstKey: [UInt8] = []
-        /// The only child so far, where there is one: what `finish` does not wrap.
-        var onlyChild: ChunkName?
-    }
-
     private let store: Store
     private var levels: [OpenNode] = [OpenNode()]
     /// Names of all nodes written, in order; some may have been in the store before.
@@ -25,11 +16,22 @@ public struct ListBuilder<Schema: ListSchema, Store: NodeStore> {
 
     /// Adds an entry behind all others.
     public mutating func append(_ entry: Schema.Entry) throws(TreeError) {
-        var writer = ByteWriter(reservingBytes: 160)
-        Schema.write(entry, to: &writer)
-        try add(
-            writer.bytes, measure: Schema.measure(entry), key: Schema.key(entry), child: nil,
-            level: 0)
+        let isFirst = levels[0].count == 0
+        let start = levels[0].entries.count
+        Schema.write(entry, to: &levels[0].entries)
+        levels[0].note(
+            measure: Schema.measure(entry), key: isFirst ? Schema.key(entry) : [], child: nil)
+        if levels[0].ends(from: start, level: 0, Schema.domain) { try close(0) }
+    }
+
+    /// Adds an entry behind all others, as it lies in another list's leaf.
+    mutating func append(
+        _ entry: EncodedEntry, of leaf: UnsafeRawBufferPointer, measure: UInt64
+    ) throws(TreeError) {
+        let start = levels[0].entries.count
+        levels[0].entries.raw(UnsafeRawBufferPointer(rebasing: leaf[entry.bytes]))
+        levels[0].note(measure: measure, key: entry.key, child: nil)
+        if levels[0].ends(from: start, level: 0, Schema.domain) { try close(0) }
     }
 
     /// Whether a whole node of `level` that ended naturally may be taken over now: no node of that
@@ -61,27 +63,10 @@ public struct ListBuilder<Schema: ListSchema, Store: NodeStore> {
     private mutating func addChild(_ entry: InnerEntry, level: Int) throws(TreeError) {
         guard level <= Int(NodeReference.levelMax) + 1 else { throw .badEdit }
         while levels.count <= level { levels.append(OpenNode()) }
-        var writer = ByteWriter(reservingBytes: 64)
-        entry.write(to: &writer)
-        try add(
-            writer.bytes, measure: entry.measure, key: entry.firstKey, child: entry.child,
-            level: level)
-    }
-
-    private mutating func add(
-        _ bytes: [UInt8], measure: UInt64, key: [UInt8], child: ChunkName?, level: Int
-    ) throws(TreeError) {
-        if levels[level].count == 0 { levels[level].firstKey = key }
-        levels[level].onlyChild = levels[level].count == 0 ? child : nil
-        levels[level].entries.raw(bytes)
-        levels[level].count += 1
-        levels[level].measure += measure
-        let nodeBytes = levels[level].entries.count
-        let ends = bytes.withUnsafeBytes {
-            NodeBoundary.ends(
-                $0, nodeBytes: nodeBytes, level: UInt8(level), domain: Schema.domain)
-        }
-        if ends { try close(level) }
+        let start = levels[level].entries.count
+        entry.write(to: &levels[level].entries)
+        levels[level].note(measure: entry.measure, key: entry.firstKey, child: entry.child)
+        if levels[level].ends(from: start, level: UInt8(level), Schema.domain) { try close(level) }
     }
 
     private mutating func close(_ level: Int) throws(TreeError) {
@@ -96,5 +81,33 @@ public struct ListBuilder<Schema: ListSchema, Store: NodeStore> {
         try addChild(
             InnerEntry(child: name, measure: node.measure, firstKey: node.firstKey),
             level: level + 1)
+    }
+}
+
+/// A node that is being made. Not nested in the builder: it is the same of all schemas and stores, which
+/// code that other modules make of the builder could not know.
+private struct OpenNode {
+    var entries = ByteWriter()
+    var count: UInt32 = 0
+    var measure: UInt64 = 0
+    var firstKey: [UInt8] = []
+    /// The only child so far, where there is one: what `finish` does not wrap.
+    var onlyChild: ChunkName?
+
+    /// An entry was written.
+    mutating func note(measure: UInt64, key: [UInt8], child: ChunkName?) {
+        if count == 0 { firstKey = key }
+        onlyChild = count == 0 ? child : nil
+        count += 1
+        self.measure += measure
+    }
+
+    /// Whether the entry that lies from `start` on is the node's last.
+    func ends(from start: Int, level: UInt8, _ domain: ChunkDomain) -> Bool {
+        entries.bytes.withUnsafeBytes {
+            NodeBoundary.ends(
+                UnsafeRawBufferPointer(rebasing: $0[start...]), nodeBytes: $0.count, level: level,
+                domain: domain)
+        }
     }
 }

@@ -26,7 +26,10 @@ public struct KeyedEdit<Schema: KeyedSchema, Store: NodeStore> {
 
     private let reader: ListReader<Schema, Store>
     private var builder: ListBuilder<Schema, Store>
-    private let changes: [Change]
+    /// Of the changes, in order. Apart from the entries, so that what is done for each entry of a leaf is
+    /// no generic code.
+    private let keys: [[UInt8]]
+    private let entries: [Schema.Entry?]
     private var next = 0
     private var opened: [ChunkName] = []
 
@@ -35,8 +38,7 @@ public struct KeyedEdit<Schema: KeyedSchema, Store: NodeStore> {
         _ changes: [Change], to root: NodeReference?, in store: Store
     ) throws(TreeError) -> ListEditResult {
         var edit = KeyedEdit(store: store, changes: changes)
-        for (a, b) in zip(changes, changes.dropFirst())
-        where !a.key.lexicographicallyPrecedes(b.key) {
+        for (a, b) in zip(edit.keys, edit.keys.dropFirst()) where !a.lexicographicallyPrecedes(b) {
             throw .badEdit
         }
         if let root { try edit.walk(root, before: nil) }
@@ -49,17 +51,18 @@ public struct KeyedEdit<Schema: KeyedSchema, Store: NodeStore> {
     private init(store: Store, changes: [Change]) {
         reader = ListReader(store: store)
         builder = ListBuilder(store: store)
-        self.changes = changes
+        keys = changes.map(\.key)
+        entries = changes.map(\.entry)
     }
 
     private func hasChange(before limit: [UInt8]?) -> Bool {
-        guard next < changes.count else { return false }
-        return limit.map { changes[next].key.lexicographicallyPrecedes($0) } ?? true
+        guard next < keys.count else { return false }
+        return limit.map { keys[next].lexicographicallyPrecedes($0) } ?? true
     }
 
     private mutating func addChanges(before limit: [UInt8]?) throws(TreeError) {
         while hasChange(before: limit) {
-            if let entry = changes[next].entry { try builder.append(entry) }
+            if let entry = entries[next] { try builder.append(entry) }
             next += 1
         }
     }
@@ -70,30 +73,44 @@ public struct KeyedEdit<Schema: KeyedSchema, Store: NodeStore> {
         _ reference: NodeReference, before limit: [UInt8]?
     ) throws(TreeError) {
         opened.append(reference.name)
-        switch try reader.node(reference) {
-        case .leaf(let entries):
-            for entry in entries {
-                let key = Schema.key(entry)
-                try addChanges(before: key)
-                if next < changes.count, changes[next].key == key {
-                    if let replacement = changes[next].entry {
-                        try builder.append(replacement)
-                    }
+        if reference.level == 0 { return try walkLeaf(reference, before: limit) }
+        guard case .inner(let level, let children) = try reader.node(reference) else { return }
+        for (index, child) in children.enumerated() {
+            let end = index + 1 < children.count ? children[index + 1].firstKey : limit
+            if end != nil, !hasChange(before: end), builder.canAdopt(level: level - 1) {
+                try builder.adopt(child, level: level - 1)
+            } else {
+                try walk(NodeReference(name: child.child, level: level - 1), before: end)
+            }
+        }
+    }
+
+    /// Entries that do not change are moved as they lie there.
+    private mutating func walkLeaf(
+        _ reference: NodeReference, before limit: [UInt8]?
+    ) throws(TreeError) {
+        let leaf = try reader.store.readNode(reference.name, domain: Schema.domain)
+        let old: [EncodedEntry]
+        do throws(FormatError) {
+            old = try leaf.borrowing { (raw) throws(FormatError) in try Schema.encodedEntries(raw) }
+        } catch {
+            throw .format(error, node: reference.name)
+        }
+        try leaf.borrowing { (raw) throws(TreeError) in
+            for entry in old {
+                if next == keys.count || entry.key.lexicographicallyPrecedes(keys[next]) {
+                    try builder.append(entry, of: raw, measure: 1)
+                    continue
+                }
+                try addChanges(before: entry.key)
+                if next < keys.count, keys[next] == entry.key {
+                    if let replacement = entries[next] { try builder.append(replacement) }
                     next += 1
                 } else {
-                    try builder.append(entry)
-                }
-            }
-            try addChanges(before: limit)
-        case .inner(let level, let children):
-            for (index, child) in children.enumerated() {
-                let end = index + 1 < children.count ? children[index + 1].firstKey : limit
-                if end != nil, !hasChange(before: end), builder.canAdopt(level: level - 1) {
-                    try builder.adopt(child, level: level - 1)
-                } else {
-                    try walk(NodeReference(name: child.child, level: level - 1), before: end)
+                    try builder.append(entry, of: raw, measure: 1)
                 }
             }
         }
+        try addChanges(before: limit)
     }
 }

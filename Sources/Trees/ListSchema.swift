@@ -37,6 +37,10 @@ public protocol KeyedSchema: ListSchema {
     ) -> Int
     /// Whether the keys rise, the first one above `last`.
     static func isAscending(_ entries: [Entry], behind last: [UInt8]?) -> Bool
+    /// The entries of a leaf as they lie there, each of measure 1; their keys rise.
+    static func encodedEntries(
+        _ leaf: UnsafeRawBufferPointer
+    ) throws(FormatError) -> [EncodedEntry]
 }
 
 extension KeyedSchema {
@@ -92,6 +96,10 @@ public enum DirectorySchema: KeyedSchema {
     public static func measure(_ entry: DirectoryEntry) -> UInt64 { 1 }
     public static func key(_ entry: DirectoryEntry) -> [UInt8] { entry.name }
 
+    public static func encodedEntries(
+        _ leaf: UnsafeRawBufferPointer
+    ) throws(FormatError) -> [EncodedEntry] { try DirectoryNode.encodedEntries(leaf) }
+
     public static func decode(
         _ bytes: UnsafeRawBufferPointer
     ) throws(FormatError) -> ListNode<DirectoryEntry> {
@@ -113,6 +121,12 @@ public enum LinkedInodesSchema: KeyedSchema {
     public static func measure(_ entry: InodeImage) -> UInt64 { 1 }
 
     public static func key(_ entry: InodeImage) -> [UInt8] { key(inode: entry.inode) }
+
+    public static func encodedEntries(
+        _ leaf: UnsafeRawBufferPointer
+    ) throws(FormatError) -> [EncodedEntry] {
+        try LinkedInodesNode.encodedEntries(leaf) { key(inode: $0) }
+    }
 
     public static func key(inode: UInt64) -> [UInt8] {
         withUnsafeBytes(of: inode.bigEndian) { Array($0) }

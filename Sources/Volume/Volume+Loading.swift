@@ -249,14 +249,3 @@ extension Volume {
         }
     }
 }
-
-extension [UInt8] {
-    /// The bytes, borrowed, with typed errors.
-    func borrowing<Result, Failure: Error>(
-        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try withUnsafeBufferPointer { (bytes) throws(Failure) in
-            try body(UnsafeRawBufferPointer(bytes))
-        }
-    }
-}

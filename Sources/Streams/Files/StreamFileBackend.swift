@@ -217,14 +217,3 @@ private final class SectionFile: BackendFile {
         throw .readOnly(name: name)
     }
 }
-
-extension [UInt8] {
-    /// The bytes, for the time of a call that throws what it throws.
-    func borrowing<Result, Failure: Error>(
-        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try withUnsafeBufferPointer { (buffer) throws(Failure) in
-            try body(UnsafeRawBufferPointer(buffer))
-        }
-    }
-}
