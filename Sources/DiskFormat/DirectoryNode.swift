@@ -149,9 +149,8 @@ public enum DirectoryNode: Equatable, Sendable {
         for _ in 0..<head.entryCount {
             let start = reader.position
             let name = Array(try reader.raw(Int(try reader.u8("name length")), "name"))
-            guard entries.last.map({ $0.key.lexicographicallyPrecedes(name) }) ?? !name.isEmpty else {
-                throw reader.bad("order of names")
-            }
+            guard entries.last.map({ $0.key.lexicographicallyPrecedes(name) }) ?? !name.isEmpty
+            else { throw reader.bad("order of names") }
             _ = try reader.u8("collision")
             switch try reader.u8("entry type") {
             case 1:
