@@ -23,9 +23,11 @@ public struct FileDifference: Equatable, Sendable {
         public static let time = Aspects(rawValue: 16)
         /// Extended attributes and access lists.
         public static let attributes = Aspects(rawValue: 32)
+        /// How many names a file has, but for directories: whether the same names are of one file.
+        public static let links = Aspects(rawValue: 64)
 
         public static let all: Aspects = [
-            .kind, .content, .permissions, .owner, .time, .attributes,
+            .kind, .content, .permissions, .owner, .time, .attributes, .links,
         ]
     }
 
@@ -158,6 +160,7 @@ public struct VolumeDifference {
         guard a.mode >> 12 == b.mode >> 12 else { return result.union(.kind) }
         if a.mode >> 12 == 4 { return result }
         if a.modificationTime != b.modificationTime { result.insert(.time) }
+        if a.linkCount != b.linkCount { result.insert(.links) }
         if try !hasEqualContent(a, in: old, b, in: new) { result.insert(.content) }
         return result
     }

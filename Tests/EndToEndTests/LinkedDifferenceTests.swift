@@ -8,12 +8,19 @@ final class LinkedDifferenceTests: EndToEndTestCase {
         var random = SeededGenerator()
         let base = try makeDirectory("base")
         for folder in ["a", "m", "z"] { try System.check(mkdir("\(base)/\(folder)", 0o755)) }
-        for name in ["m/lone", "m/pair", "m/split", "m/join", "z/join", "m/fewer", "m/all", "z/x"] {
+        for name in ["lone", "pair", "split", "join", "fewer", "all", "twin", "apart", "four"] {
+            try System.writeFile("\(base)/m/\(name)", random.bytes(200 + random.below(90_000)))
+        }
+        for name in ["z/join", "z/x"] {
             try System.writeFile("\(base)/\(name)", random.bytes(200 + random.below(90_000)))
         }
-        for name in ["pair", "split", "fewer", "all"] {
+        for name in ["pair", "split", "fewer", "all", "apart", "four"] {
             try System.check(link("\(base)/m/\(name)", "\(base)/z/\(name)"))
         }
+        for folder in ["m", "z"] {
+            try System.check(link("\(base)/m/four", "\(base)/\(folder)/more of four"))
+        }
+        try mustRun(["cp", "-a", "\(base)/m/twin", "\(base)/z/twin"])
         try System.check(link("\(base)/m/fewer", "\(base)/a/fewer"))
         try System.check(symlink("m/lone", "\(base)/m/symbolic"))
         try System.check(mkfifo("\(base)/m/fifo", 0o600))
@@ -32,6 +39,15 @@ final class LinkedDifferenceTests: EndToEndTestCase {
         try mustRun(["cp", "-a", "\(target)/m/split", "\(target)/m/other"])
         try mustRun(["mv", "\(target)/m/other", "\(target)/m/split"])
         try System.check(chmod("\(target)/m/split", 0o600))
+        // Files that nothing else happens to: two become one, one becomes two, and the two have two names each.
+        try System.check(unlink("\(target)/z/twin"))
+        try System.check(link("\(target)/m/twin", "\(target)/z/twin"))
+        try mustRun(["cp", "-a", "\(target)/m/apart", "\(target)/m/other"])
+        try mustRun(["mv", "\(target)/m/other", "\(target)/m/apart"])
+        try mustRun(["cp", "-a", "\(target)/m/four", "\(target)/m/other"])
+        try mustRun(["mv", "\(target)/m/other", "\(target)/m/four"])
+        try System.check(unlink("\(target)/z/more of four"))
+        try System.check(link("\(target)/m/four", "\(target)/z/more of four"))
         try System.check(chmod("\(target)/m/all", 0o640))
         for tree in [base, target] {
             for folder in ["a", "m", "z", "."] {

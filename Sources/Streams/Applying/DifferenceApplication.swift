@@ -372,13 +372,13 @@ public final class DifferenceApplication {
         _ place: AppliedFiles.Place, _ facts: FileFacts?, _ found: AppliedDifference,
         _ image: InodeImage
     ) throws(ApplyError) {
-        if image.isLinked, let first = links[image.inode],
+        if image.isLinked, let first = links[image.inode], first != found.path,
             let other = try existingPlace(of: first)
         {
             return try files.link(place, to: other)
         }
         if image.isLinked { links[image.inode] = found.path }
-        if let facts,
+        if let facts, !untouched.parting.contains(found.path),
             try files.difference(at: place, facts, from: image, in: new, withContent: true) == nil
         {
             if found.old?.content == image.content { return }

@@ -2,13 +2,19 @@ import Checking
 import DiskFormat
 import Trees
 
-/// Names that a difference does not touch, of files that have other names which it does: both its sides
-/// have them, as they are. Who makes the others links to these.
+/// Names that a difference leaves where they are, of files that have other names which it does not: both its
+/// sides have them, as they are. Who makes the others links to these.
+///
+/// Where one file of the old side is several in the new one, only names of the first of these can stay.
 ///
 /// Memory: those names.
 struct UntouchedLinks {
     /// By path: the file's number in the side that is made.
     private(set) var inodes: [[UInt8]: UInt64] = [:]
+    /// Names that are of another file than others which they were one with.
+    private(set) var parting: Set<[UInt8]> = []
+    /// By numbers of the old side: the file that stays in its place.
+    private var successors: [UInt64: UInt64] = [:]
 
     /// None.
     init() {}
@@ -16,7 +22,7 @@ struct UntouchedLinks {
     init(
         from old: VolumeState, to new: VolumeState, isCancelled: () -> Bool
     ) throws(ApplyError) {
-        guard new.root.linkedInodes != nil else { return }
+        guard new.root.linkedInodes != nil || old.root.linkedInodes != nil else { return }
         var walk = StoredWalk(new)
         var path = WalkedPath()
         while !isCancelled() {
@@ -29,17 +35,28 @@ struct UntouchedLinks {
                 case .end: path.close()
                 case .file(let name, let image):
                     path.enter(name)
-                    guard image.isLinked, let before = try old.resolve(bytes: path.bytes),
+                    guard let before = try old.resolve(bytes: path.bytes),
+                        image.isLinked || before.isLinked,
                         before.difference(from: image) == nil,
                         before.attributes == image.attributes, before.content == image.content
                     else { continue }
-                    inodes[path.bytes] = image.inode
+                    take(path.bytes, from: before, to: image)
                 }
             } catch {
                 throw .tree(error)
             }
         }
         throw .cancelled
+    }
+
+    private mutating func take(_ path: [UInt8], from before: InodeImage, to image: InodeImage) {
+        let successor = successors[before.inode] ?? image.inode
+        successors[before.inode] = successor
+        if successor != image.inode {
+            parting.insert(path)
+        } else if image.isLinked {
+            inodes[path] = image.inode
+        }
     }
 
     /// All paths, always in the same order.

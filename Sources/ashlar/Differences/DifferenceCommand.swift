@@ -15,7 +15,7 @@ struct DifferenceCommand: ParsableCommand {
         discussion: """
             Each is STORE@SNAPSHOT, or STORE for the volume as it is now. A line for each difference: A \
             added, D deleted, M modified (and what: kind, content, permissions, owner, time, \
-            attributes), with --find-renames also R renamed, in the order of paths. Directories that \
+            attributes, links: how many names it has), with --find-renames also R renamed, in the order of paths. Directories that \
             are equal are not opened. For instance:
 
               ashlar diff /srv/store@monday /srv/store@tuesday
@@ -91,6 +91,7 @@ struct DifferenceCommand: ParsableCommand {
         let all: [(FileDifference.Aspects, String)] = [
             (.kind, "kind"), (.content, "content"), (.permissions, "permissions"),
             (.owner, "owner"), (.time, "time"), (.attributes, "attributes"),
+            (.links, "links"),
         ]
         return all.filter { aspects.contains($0.0) }.map(\.1)
     }

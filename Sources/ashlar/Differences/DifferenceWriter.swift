@@ -28,7 +28,7 @@ struct DifferenceFilter: ParsableArguments {
     private var wanted: FileDifference.Aspects {
         switch (content, attributes) {
         case (true, false): [.kind, .content]
-        case (false, true): [.kind, .permissions, .owner, .time, .attributes]
+        case (false, true): [.kind, .permissions, .owner, .time, .attributes, .links]
         default: .all
         }
     }

@@ -177,8 +177,10 @@ struct DifferenceFile {
         while let next = try difference.next() {
             try Interruption.check()
             guard let found = remainder.of(next) else { continue }
-            if let old = found.old, let new = found.new, found.aspects.isEmpty {
+            if let old = found.old, let new = found.new, found.aspects.isSubset(of: .links) {
                 try making.addUntouched(found.path, old: old, new: new)
+                if found.aspects.isEmpty { continue }
+                made.counts["modified", default: 0] += 1
                 continue
             }
             let word = found.old == nil ? "added" : found.new == nil ? "deleted" : "modified"
