@@ -11,6 +11,7 @@
 #   make powercut  cut the power of ext4 and xfs below a store, ROUNDS times each (200)
 #   make cuts     a power cut behind every system call and every change of the backend, replayed
 #   make faults   every system call of a volume fails, in every way; every byte of a store flips
+#   make million  scans of a million files (FILES) in memory of a fixed size; an hour
 #   make fuzz     decoders of the disk format, whole stores, and files of snapshots under libFuzzer,
 #                 SECONDS (60) each
 #   make soak     a mount under fio, stress-ng, dbench, git, a C build, SQLite and PostgreSQL at once,
@@ -63,7 +64,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: deps build build-tests build-fuzzers demo test test-scripts crash powercut cuts faults fuzz \
+.PHONY: deps build build-tests build-fuzzers demo test test-scripts crash powercut cuts faults million fuzz \
 	soak lint clean bench build-bench bench-scale bench-index bench-test bench-instructions bench-baseline build-stages \
 	install install-files uninstall
 
@@ -124,6 +125,10 @@ cuts: build-tests
 faults: build-tests
 	ASHLAR_LONG=1 $(SUITE) \
 	    '^(VolumeTests\.(SystemCallFaultTests|DamageTests)|PipelineTests\.FaultTests)/'
+
+# Scans of a million files: no more memory than those of 2,000, but for caches of a fixed size.
+million: build-tests
+	ASHLAR_LONG=1 ASHLAR_FILES=$(or $(FILES),1000000) $(SUITE) '^EndToEndTests\.DirectoryMemoryTests/'
 
 # Every decoder, whole stores, and files of snapshots and differences, under libFuzzer and
 # AddressSanitizer, one after the other; what is found worth keeping stays in $(SCRATCH)-fuzz/corpus.

@@ -17,6 +17,12 @@ public enum Machine {
         ProcessInfo.processInfo.environment["ASHLAR_ROUNDS"].flatMap { Int($0) } ?? usual
     }
 
+    /// Files of trees whose size is what is tested: `ASHLAR_FILES`, or as many as there is time for
+    /// otherwise.
+    public static func files(_ usual: Int) -> Int {
+        ProcessInfo.processInfo.environment["ASHLAR_FILES"].flatMap { Int($0) } ?? usual
+    }
+
     /// `ASHLAR_PATIENCE=N` in the environment: whatever has a time limit may take N times as long. For
     /// runs beside so much else that a program may wait a minute for its turn.
     public static let patience =

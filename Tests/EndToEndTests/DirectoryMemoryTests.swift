@@ -35,7 +35,7 @@ final class DirectoryMemoryTests: EndToEndTestCase {
     func testMoreFilesTakeNoMoreMemory() throws {
         let source = try makeDirectory("source")
         let few = 2000
-        let many = 20_000
+        let many = Machine.files(20_000)
         var peaks: [String: (few: Int, many: Int)] = [:]
         for (count, isFew) in [(few, true), (many, false)] {
             try fill(source, isFew ? 0..<few : few..<many)
@@ -57,8 +57,9 @@ final class DirectoryMemoryTests: EndToEndTestCase {
         }
         for (name, peak) in peaks.sorted(by: { $0.key < $1.key }) {
             print("\(name): \(peak.few) KiB, \(peak.many) KiB")
-            // The caches fill: no more than they may take.
-            XCTAssertLessThan(peak.many, peak.few + (14 << 10), name)
+            // The caches fill, of the index and of decoded frames: no more than they may take. From 100,000
+            // files on RocksDB's tables have their share.
+            XCTAssertLessThan(peak.many, peak.few + (many > 100_000 ? 28 : 14) << 10, name)
         }
     }
 }
