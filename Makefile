@@ -11,7 +11,7 @@
 #   make powercut  cut the power of ext4 and xfs below a store, ROUNDS times each (200)
 #   make cuts     a power cut behind every system call and every change of the backend, replayed
 #   make faults   every system call of a volume fails, in every way; every byte of a store flips
-#   make million  scans of a million files (FILES) in memory of a fixed size; an hour
+#   make million  scans of a million files (FILES) in memory of a fixed size; ten minutes
 #   make fuzz     decoders of the disk format, whole stores, and files of snapshots under libFuzzer,
 #                 SECONDS (60) each
 #   make soak     a mount under fio, stress-ng, dbench, git, a C build, SQLite and PostgreSQL at once,

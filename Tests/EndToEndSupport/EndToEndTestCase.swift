@@ -197,6 +197,6 @@ public enum Cleaning {
     public static func removeTree(_ path: String) -> Int32 {
         let rm = try? Program(
             ["rm", "-rf", "--one-file-system", "--", path], scratch: NSTemporaryDirectory())
-        return (try? rm?.finish(seconds: 60).code) ?? -1
+        return (try? rm?.finish(seconds: Machine.isLong ? 600 : 60).code) ?? -1
     }
 }

@@ -180,6 +180,11 @@ public final class DifferenceApplication {
         _ found: AppliedDifference, _ place: AppliedFiles.Place, _ facts: FileFacts
     ) throws(ApplyError) -> Bool {
         guard let image = found.new else { return false }
+        if let before = found.old, image.mode >> 12 != 4, before.linkCount != image.linkCount,
+            facts.links != image.linkCount
+        {
+            return false
+        }
         return try files.difference(at: place, facts, from: image, in: new, withContent: true)
             == nil
     }

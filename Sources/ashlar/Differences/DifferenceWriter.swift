@@ -186,6 +186,7 @@ struct DifferenceWriter {
             "modified": .time(image.modificationTime.seconds, image.modificationTime.nanoseconds),
             "inode": .number(image.inode),
         ]
+        if image.mode >> 12 != 4 { report.add("links", .number(image.linkCount)) }
         if let key = FileReport.key(image) { report.add("key", .text(key)) }
         return report
     }
