@@ -191,19 +191,11 @@ public enum LinkedInodesNode: Equatable, Sendable {
 
     public init(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
         var reader = ByteReader(bytes, "linked inodes node")
-        let head = try NodeHead(from: &reader)
-        guard head.kind == .linkedInodes, head.entryCount > 0,
-            head.level > 0
-                || Int(head.entryCount) <= reader.remaining / InodeImage.encodedBytesMin
-        else { throw reader.bad("head") }
+        let head = try LinkedInodesNode.head(&reader)
         if head.level == 0 {
             var images: [InodeImage] = []
             images.reserveCapacity(Int(head.entryCount))
-            for _ in 0..<head.entryCount {
-                let image = try InodeImage(from: &reader)
-                guard image.isLinked, images.last.map({ $0.inode < image.inode }) ?? true else {
-                    throw reader.bad("order of inodes")
-                }
+            try LinkedInodesNode.forEachImage(&reader, head.entryCount) { image, _ in
                 images.append(image)
             }
             self = .leaf(images)
@@ -218,19 +210,41 @@ public enum LinkedInodesNode: Equatable, Sendable {
     public static func encodedEntries(
         _ leaf: UnsafeRawBufferPointer, key: (_ inode: UInt64) -> [UInt8]
     ) throws(FormatError) -> [EncodedEntry] {
-        guard case .leaf(let images) = try LinkedInodesNode(leaf) else {
-            throw .badValue("linked inodes node: level")
-        }
         var reader = ByteReader(leaf, "linked inodes node")
-        _ = try NodeHead(from: &reader)
+        let head = try head(&reader)
+        guard head.level == 0 else { throw reader.bad("level") }
         var entries: [EncodedEntry] = []
-        entries.reserveCapacity(images.count)
-        for image in images {
-            let start = reader.position
-            _ = try InodeImage(from: &reader)
-            entries.append(EncodedEntry(bytes: start..<reader.position, key: key(image.inode)))
+        entries.reserveCapacity(Int(head.entryCount))
+        try forEachImage(&reader, head.entryCount) { image, bytes in
+            entries.append(EncodedEntry(bytes: bytes, key: key(image.inode)))
         }
+        try reader.expectEnd()
         return entries
+    }
+
+    private static func head(_ reader: inout ByteReader) throws(FormatError) -> NodeHead {
+        let head = try NodeHead(from: &reader)
+        guard head.kind == .linkedInodes, head.entryCount > 0,
+            head.level > 0
+                || Int(head.entryCount) <= reader.remaining / InodeImage.encodedBytesMin
+        else { throw reader.bad("head") }
+        return head
+    }
+
+    /// The images of a leaf, in order, and where they lie.
+    private static func forEachImage(
+        _ reader: inout ByteReader, _ count: UInt32, _ body: (InodeImage, Range<Int>) -> Void
+    ) throws(FormatError) {
+        var last: UInt64?
+        for _ in 0..<count {
+            let start = reader.position
+            let image = try InodeImage(from: &reader)
+            guard image.isLinked, last.map({ $0 < image.inode }) ?? true else {
+                throw reader.bad("order of inodes")
+            }
+            last = image.inode
+            body(image, start..<reader.position)
+        }
     }
 }
 

@@ -105,6 +105,11 @@ final class LinkedDifferenceTests: EndToEndTestCase {
             XCTAssertEqual(applied.code, 0, applied.errors)
             try assertEqual(tree, work)
         }
+        // A name outside, which the difference knows nothing of, does not hide that it was applied.
+        try System.check(link("\(work)/m/split", path("outside")))
+        let again = try ashlar(["apply", work, file])
+        XCTAssertEqual(again.code, 0, again.errors)
+        try assertEqual(target, work)
         // What is linked to is looked at as well.
         for spoil in ["m/lone", "m/pair"] {
             XCTAssertEqual(Cleaning.removeTree(work), 0)

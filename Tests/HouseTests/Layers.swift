@@ -2,7 +2,7 @@
 ///
 /// Invariants kept: dependencies point strictly down, modules of one level do not know each other,
 /// only the mount knows the FUSE shim, checking never uses the pipeline, nothing below the faces uses
-/// FoundationEssentials, and no module the rest of Foundation. Pure functions over text: no I/O, any thread.
+/// FoundationEssentials, and no program the rest of Foundation. Pure functions over text: no I/O, any thread.
 enum Layers {
     /// The first level that may use FoundationEssentials: the faces.
     static let foundationLevelMin = 6

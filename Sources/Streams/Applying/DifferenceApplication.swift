@@ -180,13 +180,12 @@ public final class DifferenceApplication {
         _ found: AppliedDifference, _ place: AppliedFiles.Place, _ facts: FileFacts
     ) throws(ApplyError) -> Bool {
         guard let image = found.new else { return false }
-        if let before = found.old, image.mode >> 12 != 4, before.linkCount != image.linkCount,
-            facts.links != image.linkCount
-        {
-            return false
-        }
-        return try files.difference(at: place, facts, from: image, in: new, withContent: true)
-            == nil
+        guard try files.difference(at: place, facts, from: image, in: new, withContent: true) == nil
+        else { return false }
+        guard let before = found.old, image.mode >> 12 != 4, before.isSameBesideNames(as: image)
+        else { return true }
+        // Only its names tell the two sides apart; there may be more outside, of which nobody knows.
+        return before.linkCount == image.linkCount || facts.links == image.linkCount
     }
 
     /// A directory that ends must not have anything that the difference does not know.

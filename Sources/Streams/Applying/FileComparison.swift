@@ -18,4 +18,9 @@ extension InodeImage {
         }
         return nil
     }
+
+    /// Whether nothing differs but which names the file has.
+    func isSameBesideNames(as other: InodeImage) -> Bool {
+        difference(from: other) == nil && attributes == other.attributes && content == other.content
+    }
 }

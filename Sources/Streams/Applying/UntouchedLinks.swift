@@ -37,8 +37,7 @@ struct UntouchedLinks {
                     path.enter(name)
                     guard let before = try old.resolve(bytes: path.bytes),
                         image.isLinked || before.isLinked,
-                        before.difference(from: image) == nil,
-                        before.attributes == image.attributes, before.content == image.content
+                        before.isSameBesideNames(as: image)
                     else { continue }
                     take(path.bytes, from: before, to: image)
                 }
