@@ -92,6 +92,7 @@ extension ModelRun {
         if a.kind != b.kind { return result.union(.kind) }
         if a.kind == .directory { return result }
         if a.modificationTime != b.modificationTime { result.insert(.time) }
+        if a.linkCount != b.linkCount { result.insert(.links) }
         if a.target != b.target { result.insert(.content) }
         if a.kind == .regular, a.file.bytes != b.file.bytes { result.insert(.content) }
         return result
