@@ -40,8 +40,9 @@ final class DescriptorLimitTests: EndToEndTestCase {
             try place.mustBeClean()
             if (testRun?.totalFailureCount ?? 0) > 0 { return }
         }
+        // 12 of a limit under which nothing is wanting, whatever the tests themselves have open.
         XCTAssertGreaterThan(served, 0)
-        XCTAssertGreaterThan(kept.count, 0)
+        XCTAssertGreaterThanOrEqual(kept.count, 12)
         print("served under \(served) limits, \(kept.count) files kept")
     }
 }

@@ -42,6 +42,14 @@ public final class Program {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, writing, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, outputPath + "-errors", writing, 0o600)
+        // What the tests themselves were started with, or have open, is not the program's: a limit of
+        // descriptors means the same wherever they run.
+        for name in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
+            // One that is closed by now does not fail the start.
+            if let number = Int32(name), number > 2 {
+                posix_spawn_file_actions_addclose(&actions, number)
+            }
+        }
         var words: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
         words.append(nil)
         defer { for word in words { free(word) } }
