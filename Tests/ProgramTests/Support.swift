@@ -100,6 +100,9 @@ enum BuiltProgram {
         done.wait()
         process.waitUntilExit()
         killer.cancel()
+        // The cancelled item keeps the process, and that its pipes, until its time has come.
+        try output.fileHandleForReading.close()
+        try errors.fileHandleForReading.close()
         return ProgramResult(
             code: process.terminationReason == .exit
                 ? process.terminationStatus : 128 + process.terminationStatus,

@@ -40,6 +40,9 @@ enum Program {
         let errorBytes = errors.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         killer.cancel()
+        // The cancelled item keeps the process, and that its pipes, until its time has come.
+        try output.fileHandleForReading.close()
+        try errors.fileHandleForReading.close()
         return Result(
             code: process.terminationReason == .exit
                 ? process.terminationStatus : 128 + process.terminationStatus,
