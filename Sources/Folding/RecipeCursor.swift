@@ -20,9 +20,8 @@ public final class RecipeCursor {
     private var root: NodeReference?
     private var length: UInt64 = 0
     private var path: [Inner] = []
+    private var leaf: RecipeLeaf?
     private var leafRange: Range<UInt64> = 0..<0
-    private var extents: [Extent] = []
-    private var starts: [UInt64] = []
     /// The entry that was asked for last: the one behind it likely comes next.
     private var latest = 0
 
@@ -40,45 +39,51 @@ public final class RecipeCursor {
             self.root = root
             self.length = length
         }
-        if !leafRange.contains(offset) { try load(offset, ListReader(store: store)) }
-        for index in [latest, latest + 1] where index < starts.count {
-            if range(of: index).contains(offset) {
+        let leaf = try self.leaf(at: offset, ListReader(store: store))
+        for index in [latest, latest + 1] where index < leaf.extents.count {
+            if range(of: index, in: leaf).contains(offset) {
                 latest = index
-                return (range(of: index), extents[index])
+                return (range(of: index, in: leaf), leaf.extents[index])
             }
         }
-        latest = starts.firstIndex(from: 0) { $0 > offset } - 1
-        return (range(of: latest), extents[latest])
+        let within = offset - leafRange.lowerBound
+        latest = leaf.starts.firstIndex(from: 0) { $0 > within } - 1
+        return (range(of: latest, in: leaf), leaf.extents[latest])
     }
 
-    private func range(of index: Int) -> Range<UInt64> {
-        starts[index]..<starts[index] + extents[index].length
+    private func range(of index: Int, in leaf: RecipeLeaf) -> Range<UInt64> {
+        let start = leafRange.lowerBound + leaf.starts[index]
+        return start..<start + leaf.extents[index].length
     }
 
-    /// Decodes the leaf that has `offset`, from the lowest remembered node above it.
-    private func load<Store: NodeStore>(
-        _ offset: UInt64, _ reader: ListReader<RecipeSchema, Store>
-    ) throws(TreeError) {
-        guard let root else { return }
+    /// The leaf that has `offset`: the remembered one, or from the lowest remembered node above it.
+    private func leaf<Store: NodeStore>(
+        at offset: UInt64, _ reader: ListReader<RecipeSchema, Store>
+    ) throws(TreeError) -> RecipeLeaf {
+        if let leaf, leafRange.contains(offset) { return leaf }
+        guard let root else { throw .badEdit }
+        leaf = nil
         leafRange = 0..<0
         latest = 0
         while let last = path.last, !last.range.contains(offset) { path.removeLast() }
         var (next, range) = path.last.map { child(of: $0, at: offset) } ?? (root, 0..<length)
-        while true {
-            switch try reader.node(next) {
-            case .leaf(let entries):
-                starts = try sums(entries.map(\.length), of: next, range)
-                extents = entries
-                leafRange = range
-                return
-            case .inner(let level, let children):
-                let inner = Inner(
-                    range: range, level: level, children: children,
-                    starts: try sums(children.map(\.measure), of: next, range))
-                path.append(inner)
-                (next, range) = child(of: inner, at: offset)
+        while next.level > 0 {
+            guard case .inner(let level, let children) = try reader.node(next) else {
+                throw .format(.badValue("node: level"), node: next.name)
             }
+            let inner = Inner(
+                range: range, level: level, children: children,
+                starts: try starts(of: children, in: next, range))
+            path.append(inner)
+            (next, range) = child(of: inner, at: offset)
         }
+        let found = try reader.leaf(next)
+        guard found.length == range.upperBound - range.lowerBound else {
+            throw .format(.badValue("recipe node: measure"), node: next.name)
+        }
+        leaf = found
+        leafRange = range
+        return found
     }
 
     private func child(
@@ -92,20 +97,20 @@ public final class RecipeCursor {
         )
     }
 
-    /// Where entries of these lengths begin. Decoding has checked that their sum does not overflow
-    /// and that none is empty.
-    private func sums(
-        _ lengths: [UInt64], of node: NodeReference, _ range: Range<UInt64>
+    /// Where children begin, which make as many bytes together as the parent says. Decoding has checked
+    /// that none is empty.
+    private func starts(
+        of children: [InnerEntry], in node: NodeReference, _ range: Range<UInt64>
     ) throws(TreeError) -> [UInt64] {
         var position = range.lowerBound
         var result: [UInt64] = []
-        result.reserveCapacity(lengths.count)
-        for length in lengths {
-            guard length <= range.upperBound - position else {
+        result.reserveCapacity(children.count)
+        for child in children {
+            guard child.measure <= range.upperBound - position else {
                 throw .format(.badValue("recipe node: measure"), node: node.name)
             }
             result.append(position)
-            position += length
+            position += child.measure
         }
         guard position == range.upperBound else {
             throw .format(.badValue("recipe node: measure"), node: node.name)

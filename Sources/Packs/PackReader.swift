@@ -165,7 +165,9 @@ public final class PackReader: Sendable {
         }
         let count = SuperChunkPrefix.byteCount(
             frames: Int(header.frameCount), chunks: Int(header.itemCount))
-        guard count <= Int(header.storedBytes) else {
+        guard count <= Int(header.storedBytes),
+            Int(header.storedBytes) <= DiskFormat.bodyBytesMax
+        else {
             throw .format(.badValue("super-chunk prefix"), pack: id, offset: offset)
         }
         let bytes = try read(
@@ -191,11 +193,25 @@ public final class PackReader: Sendable {
         at offset: UInt64, prefix: SuperChunkPrefix, frame index: Int,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(PackError) -> Int {
+        let count = try readUnverifiedFrame(
+            at: offset, prefix: prefix, frame: index, into: buffer)
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        guard BodyChecksum(of: bytes) == prefix.frames[index].checksum else {
+            throw .format(.checksum("frame"), pack: id, offset: offset)
+        }
+        return count
+    }
+
+    /// As `readFrame`, for a caller that verifies the frame itself: `SuperChunkOpener` does.
+    @discardableResult
+    public func readUnverifiedFrame(
+        at offset: UInt64, prefix: SuperChunkPrefix, frame index: Int,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(PackError) -> Int {
         guard prefix.frames.indices.contains(index) else {
             throw .format(.badValue("frame number"), pack: id, offset: offset)
         }
-        let frame = prefix.frames[index]
-        let count = Int(frame.storedBytes)
+        let count = Int(prefix.frames[index].storedBytes)
         precondition(buffer.count >= count, "the buffer holds the frame")
         let before = prefix.frames[..<index].reduce(UInt64(prefix.byteCount)) {
             $0 + UInt64($1.storedBytes)
@@ -204,9 +220,6 @@ public final class PackReader: Sendable {
             offset, UInt64(RecordHeader.byteCount) + before + UInt64(count), of: offset)
         let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
         try fill(target, at: offset + UInt64(RecordHeader.byteCount) + before, of: offset)
-        guard BodyChecksum(of: UnsafeRawBufferPointer(target)) == frame.checksum else {
-            throw .format(.checksum("frame"), pack: id, offset: offset)
-        }
         return count
     }
 

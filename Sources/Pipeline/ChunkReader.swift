@@ -38,7 +38,7 @@ final class ChunkReader: Sendable {
         for place in places {
             let frame: DecodedFrame
             do throws(StoreError) {
-                frame = try self.frame(place, isMetadata: domain.isMetadata)
+                frame = try self.frame(place)
             } catch {
                 switch error.judgement {
                 case .damaged:
@@ -58,36 +58,14 @@ final class ChunkReader: Sendable {
     }
 
     /// The frame of a place, from the cache or its pack.
-    func frame(_ place: ChunkPlace, isMetadata: Bool) throws(StoreError) -> DecodedFrame {
+    func frame(_ place: ChunkPlace) throws(StoreError) -> DecodedFrame {
         let key = FrameKey(pack: place.pack, offset: place.recordOffset, frame: place.frame)
-        return try frames.frame(for: key) { () throws(StoreError) in
-            try load(place, isMetadata: isMetadata)
-        }
+        return try frames.frame(for: key) { () throws(StoreError) in try load(place) }
     }
 
-    /// Most super-chunks of data are one frame, and read at once; of others one frame is read. The
-    /// first frame of several is read with the rest, which nobody can tell before.
-    private func load(
-        _ place: ChunkPlace, isMetadata: Bool
-    ) throws(StoreError) -> DecodedFrame {
+    /// Reads the super-chunk's table, which begins in its header's page, and then the one frame.
+    private func load(_ place: ChunkPlace) throws(StoreError) -> DecodedFrame {
         let pack = try shelf.reader(place.pack)
-        if isMetadata || place.frame > 0 { return try loadFrame(place, pack) }
-        let (header, body) = try readingPack { () throws(PackError) in
-            try pack.readRecord(at: place.recordOffset)
-        }
-        return try opening { () throws(SuperChunkError) in
-            try body.withUnsafeBufferPointer { (buffer) throws(SuperChunkError) in
-                let bytes = UnsafeRawBufferPointer(buffer)
-                let opener = try SuperChunkOpener(header: header, body: bytes)
-                return try opener.frame(
-                    Int(place.frame), body: bytes, using: codec, pool: buffers)
-            }
-        }
-    }
-
-    private func loadFrame(
-        _ place: ChunkPlace, _ pack: PackReader
-    ) throws(StoreError) -> DecodedFrame {
         let index = Int(place.frame)
         let (header, prefix) = try readingPack { () throws(PackError) in
             try pack.readPrefix(at: place.recordOffset)
@@ -95,23 +73,15 @@ final class ChunkReader: Sendable {
         guard prefix.frames.indices.contains(index) else {
             throw .superChunk(.noSuchFrame(index))
         }
-        var stored = [UInt8](repeating: 0, count: Int(prefix.frames[index].storedBytes))
-        try readingPack { () throws(PackError) in
-            try stored.withUnsafeMutableBufferPointer { (buffer) throws(PackError) in
-                _ = try pack.readFrame(
-                    at: place.recordOffset, prefix: prefix, frame: index,
-                    into: UnsafeMutableRawBufferPointer(buffer))
-            }
+        let stored = buffers.takeFitting(Int(prefix.frames[index].storedBytes))
+        stored.count = try readingPack { () throws(PackError) in
+            try pack.readUnverifiedFrame(
+                at: place.recordOffset, prefix: prefix, frame: index,
+                into: stored.mutableBytes)
         }
-        let head = prefix.encoded()
         return try opening { () throws(SuperChunkError) in
-            let opener = try head.withUnsafeBufferPointer { (buffer) throws(SuperChunkError) in
-                try SuperChunkOpener(header: header, body: UnsafeRawBufferPointer(buffer))
-            }
-            return try stored.withUnsafeBufferPointer { (buffer) throws(SuperChunkError) in
-                try opener.frame(
-                    index, stored: UnsafeRawBufferPointer(buffer), using: codec, pool: buffers)
-            }
+            let opener = try SuperChunkOpener(header: header, prefix: prefix)
+            return try opener.frame(index, stored: stored.bytes, using: codec, pool: buffers)
         }
     }
 

@@ -115,12 +115,14 @@ extension ChunkStore {
         guard case .unknown = source(of: name), let record = try? index.chunk(name),
             let place = record.places.first
         else { return }
-        _ = try? reader.frame(place, isMetadata: record.domain.isMetadata)
+        _ = try? reader.frame(place)
     }
 
     // MARK: nodes of lists
 
     /// The verified bytes of a node of a recipe or tree.
+    public var leaves: RecipeLeaves? { recipeLeaves }
+
     public func readNode(
         _ name: ChunkName, domain: ChunkDomain
     ) throws(TreeError) -> [UInt8] {

@@ -53,9 +53,11 @@ extension ChunkStore {
         return result
     }
 
-    /// Keeps decoded frames up to a part of what the options allow, in percent.
+    /// Keeps decoded frames and leaves up to a part of what the options allow, in percent.
     public func limitFrames(toPercent percent: Int) {
-        let limit = options.frameCacheBytes / 100 * max(0, min(100, percent))
+        let percent = max(0, min(100, percent))
+        leaves?.limit(toBytes: options.leafCacheBytes / 100 * percent)
+        let limit = options.frameCacheBytes / 100 * percent
         guard reader.frames.limitBytes != limit else { return }
         reader.frames.limitBytes = limit
         reader.recent.removeAll()

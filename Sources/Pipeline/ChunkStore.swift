@@ -64,6 +64,7 @@ public final class ChunkStore: NodeStore, Sendable {
     let codec: PooledFrameCodec
     let buffers: BufferPool
     let reader: ChunkReader
+    let recipeLeaves: RecipeLeaves
     let workers: WorkerPool
     let readAhead: WorkerPool
     let laying: ConditionMutex<LayingState>
@@ -100,6 +101,7 @@ public final class ChunkStore: NodeStore, Sendable {
         reader = parts.reader
         codec = parts.codec
         buffers = parts.buffers
+        recipeLeaves = RecipeLeaves(limitBytes: options.leafCacheBytes)
         hashers = HasherPool(parts.parameters.hash)
         let count = max(1, options.workerCount)
         do throws(Errno) {

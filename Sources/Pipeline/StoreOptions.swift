@@ -16,8 +16,9 @@ public struct StoreOptions: Sendable {
     /// index held them that is being made anew. What is damaged of the records that they vouch for is
     /// lost then; the commits themselves, and those behind them, are not.
     public var durableSequence: UInt64 = 0
-    /// Bytes of memory for caches and buffers. Half of it keeps decoded frames, three eighths are
-    /// the index's, and the last eighth bounds the buffers that are kept for new super-chunks.
+    /// Bytes of memory for caches and buffers. Half of it keeps decoded frames, and in a sixteenth of
+    /// that decoded leaves of recipes; three eighths are the index's, and the last eighth bounds the
+    /// buffers that are kept for new super-chunks.
     public var memoryBytes = 512 << 20
     /// Threads that compress, and as many that read ahead; at least 1. As many as there are
     /// processors.
@@ -31,7 +32,8 @@ public struct StoreOptions: Sendable {
         workerCount = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     }
 
-    var frameCacheBytes: Int { max(0, memoryBytes) / 2 }
+    var frameCacheBytes: Int { max(0, memoryBytes) / 32 * 15 }
+    var leafCacheBytes: Int { max(0, memoryBytes) / 32 }
     var indexBytes: Int { max(0, memoryBytes) / 8 * 3 }
     var keptBufferBytes: Int { max(0, memoryBytes) / 8 }
 }

@@ -21,6 +21,20 @@ public struct SuperChunkOpener: Sendable {
     public init(
         header: RecordHeader, body: UnsafeRawBufferPointer
     ) throws(SuperChunkError) {
+        let prefix: SuperChunkPrefix
+        do {
+            prefix = try SuperChunkPrefix(body, header: header)
+        } catch {
+            throw .format(error)
+        }
+        try self.init(header: header, prefix: prefix)
+    }
+
+    /// - Parameters:
+    ///   - header: as above.
+    ///   - prefix: of this header's record, and verified as such.
+    /// - Throws: `format` where this is no super-chunk.
+    public init(header: RecordHeader, prefix: SuperChunkPrefix) throws(SuperChunkError) {
         guard header.kind == .superChunk, header.codec == 0 else {
             throw .format(.badValue("super-chunk header: kind"))
         }
@@ -28,11 +42,7 @@ public struct SuperChunkOpener: Sendable {
             header.itemCount <= SuperChunks.chunksMax
         else { throw .format(.badValue("super-chunk header: counts")) }
         self.header = header
-        do {
-            prefix = try SuperChunkPrefix(body, header: header)
-        } catch {
-            throw .format(error)
-        }
+        self.prefix = prefix
         var firstSlots = [0]
         var slot = 0
         var storedOffsets = [prefix.byteCount]

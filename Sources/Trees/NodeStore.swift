@@ -23,6 +23,12 @@ public protocol NodeStore {
     func readNode(_ name: ChunkName, domain: ChunkDomain) throws(TreeError) -> [UInt8]
     /// Keeps a node and returns its name; a node that is there already is not stored again.
     func writeNode(_ bytes: [UInt8], domain: ChunkDomain) throws(TreeError) -> ChunkName
+    /// Where leaves of recipes are kept that were decoded; nil: nowhere.
+    var leaves: RecipeLeaves? { get }
+}
+
+extension NodeStore {
+    public var leaves: RecipeLeaves? { nil }
 }
 
 public enum TreeError: Error, Equatable, Sendable {

@@ -28,6 +28,8 @@ final class StoreAccess: ContentStore {
         self.isOfLargeFile = isOfLargeFile
     }
 
+    var leaves: RecipeLeaves? { store.leaves }
+
     func readNode(_ name: ChunkName, domain: ChunkDomain) throws(TreeError) -> [UInt8] {
         try run(name) { () throws(StoreError) in try store.bytes(of: name, domain: domain) }
     }

@@ -50,6 +50,35 @@ final class HostileContentTests: XCTestCase {
             try ContentReader(store: folder.store).segment(of: good, at: 120).segment, .zeros)
     }
 
+    func testALeafThatIsKeptIsMeasuredAgain() throws {
+        let leaf = RecipeNode.leaf([.hole(length: 100), .zeros(length: 50)])
+        let (good, folder) = try content(leaf, size: 150)
+        folder.store.leaves = RecipeLeaves(limitBytes: 1 << 20)
+        for _ in 0..<2 {
+            XCTAssertEqual(
+                try ContentReader(store: folder.store).segment(of: good, at: 120).segment, .zeros)
+        }
+        XCTAssertEqual(folder.store.nodeReads, 1)
+        for size in [149 as UInt64, 151] {
+            let content = StoredContent(key: good.key, size: size)
+            XCTAssertThrowsError(
+                try ContentReader(store: folder.store).segment(of: content, at: 120)
+            ) { error in
+                guard case .format(_, let node)? = error as? TreeError else {
+                    return XCTFail("\(error)")
+                }
+                XCTAssertEqual(node, nodeName)
+            }
+        }
+        // An inner node under a leaf's level is none, kept leaves or not.
+        let inner = RecipeNode.inner(
+            level: 1, [InnerEntry(child: nodeName, measure: 150, firstKey: [])])
+        let (bad, other) = try content(inner, size: 150)
+        other.store.leaves = RecipeLeaves(limitBytes: 1 << 20)
+        XCTAssertThrowsError(try ContentReader(store: other.store).segment(of: bad, at: 120))
+        XCTAssertEqual(other.store.leaves?.kept.count, 0)
+    }
+
     func testMissingNodesAndChunks() throws {
         let folder = try folder()
         let reader = ContentReader(store: folder.store)

@@ -12,6 +12,7 @@ final class MemoryContentStore: ContentStore {
     var nodeWrites = 0
     var dataReads = 0
     var dataPuts = 0
+    var leaves: RecipeLeaves?
     /// Chunks are named and forgotten.
     let forgetsData: Bool
     private let hasher: ChunkHasher

@@ -52,7 +52,7 @@ final class BasicTests: XCTestCase {
             XCTAssertEqual(try store.bytes(of: name, domain: .data), bytes)
             let place = try XCTUnwrap(store.index.chunk(name)?.places.first)
             frames.insert(place.frame)
-            let frame = try store.reader.frame(place, isMetadata: false)
+            let frame = try store.reader.frame(place)
             XCTAssertTrue(frame.bytes.count <= 16 << 10 || frame.entries.count == 1)
             XCTAssertNil(frame.find(other), "other data lies apart")
         }

@@ -9,6 +9,7 @@ final class MemoryNodeStore: NodeStore {
     private(set) var nodes: [ChunkName: [UInt8]] = [:]
     var readCount = 0
     var writeCount = 0
+    var leaves: RecipeLeaves?
     private let hasher: ChunkHasher
 
     init() throws {
