@@ -16,7 +16,7 @@ public struct ChunkPlace: Hashable, Sendable {
         pack: UInt32, recordOffset: UInt64, recordBytes: UInt32, frame: UInt16,
         frameOffset: UInt32
     ) {
-        precondition(recordOffset % 8 == 0 && recordOffset >> 35 == 0)
+        precondition(recordOffset % 8 == 0 && recordOffset <= Self.recordOffsetMax)
         self.pack = pack
         self.recordOffset = recordOffset
         self.recordBytes = recordBytes
@@ -25,6 +25,8 @@ public struct ChunkPlace: Hashable, Sendable {
     }
 
     static let byteCount = 18
+    /// 32 GiB less what one record is aligned to.
+    public static let recordOffsetMax: UInt64 = (1 << 35) - 8
 }
 
 /// What the index knows of a chunk.

@@ -30,8 +30,11 @@ final class ChunkReader: Sendable {
     /// Calls `body` with the chunk's bytes, of the first place whose frame verifies and has the name.
     ///
     /// Throws `damagedChunk` where none does, `missingChunk` where there is none to be read at all.
+    ///
+    /// - Parameter move: is told the place where another frame was read than before.
     func withBytes<Result>(
         of name: ChunkName, at places: [ChunkPlace], domain: ChunkDomain,
+        move: (ChunkPlace) -> Void = { _ in },
         _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
         var isDamaged = false
@@ -51,7 +54,7 @@ final class ChunkReader: Sendable {
             }
             // An index that points to another chunk is a hint that was wrong.
             guard let entry = frame.find(name), entry.domain == domain else { continue }
-            recent.note(frame, isMetadata: domain.isMetadata)
+            if recent.note(frame, isMetadata: domain.isMetadata) { move(place) }
             return try frame.withBytes(of: entry, body)
         }
         throw isDamaged ? .damagedChunk(name) : .missingChunk(name)

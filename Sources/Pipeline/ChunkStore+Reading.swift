@@ -59,7 +59,9 @@ extension ChunkStore {
         }
         if let record = try chunkRecord(name) { places.append(contentsOf: record.places) }
         do throws(StoreError) {
-            return try reader.withBytes(of: name, at: places, domain: domain, body)
+            return try reader.withBytes(
+                of: name, at: places, domain: domain,
+                move: { if domain == .data { readAhead(behind: $0) } }, body)
         } catch {
             if error.isDamageOfChunk {
                 var damaged = [name]

@@ -65,6 +65,7 @@ public final class ChunkStore: NodeStore, Sendable {
     let buffers: BufferPool
     let reader: ChunkReader
     let recipeLeaves: RecipeLeaves
+    let nearbyReads = NearbyReads()
     let workers: WorkerPool
     let readAhead: WorkerPool
     let laying: ConditionMutex<LayingState>

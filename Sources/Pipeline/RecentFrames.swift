@@ -30,17 +30,18 @@ final class RecentFrames: Sendable {
         return nil
     }
 
-    /// A frame was read from.
-    func note(_ frame: DecodedFrame, isMetadata: Bool) {
+    /// A frame was read from. Returns whether it is not one of these already.
+    func note(_ frame: DecodedFrame, isMetadata: Bool) -> Bool {
         // What it takes the place of is let go of outside of the lock.
-        let before = state.withLock { state in
+        let (isNew, before) = state.withLock { state in
             let old = isMetadata ? state.metadata : state.data
-            guard !old.contains(where: { $0 === frame }) else { return old }
+            guard !old.contains(where: { $0 === frame }) else { return (false, old) }
             let new = [frame] + old.prefix(Self.framesMax - 1)
             if isMetadata { state.metadata = new } else { state.data = new }
-            return old
+            return (true, old)
         }
         withExtendedLifetime(before) {}
+        return isNew
     }
 
     /// Lets go of all: their memory is wanted.

@@ -10,13 +10,16 @@ final class RecipeLeavesTests: XCTestCase {
     ) throws -> [NodeReference] {
         let extents = (0..<count).map { _ in
             Extent.data(
-                ChunkName(w0: random.next(), w1: random.next(), w2: random.next(), w3: random.next()),
+                ChunkName(
+                    w0: random.next(), w1: random.next(), w2: random.next(), w3: random.next()),
                 length: UInt32.random(in: 1...100_000, using: &random))
         }
         let root = try XCTUnwrap(try RecipeEdit.build(extents, in: store))
         let reader = ListReader<RecipeSchema, MemoryNodeStore>(store: store)
         func below(_ node: NodeReference) throws -> [NodeReference] {
-            guard case .inner(let level, let children) = try reader.node(node) else { return [node] }
+            guard case .inner(let level, let children) = try reader.node(node) else {
+                return [node]
+            }
             return try children.flatMap {
                 try below(NodeReference(name: $0.child, level: level - 1))
             }
