@@ -4,8 +4,20 @@ import FileModel
 import NamespaceIndex
 
 extension Volume {
-    /// Names read from the index at once.
+    /// Names read from the index at once: few at first, since many a caller has room for few.
+    private static let listingBatchMin = 32
     private static let listingBatchMax = 256
+    /// Inodes brought into memory at once, for callers that want attributes.
+    private static let loadingBatchMax = 64
+
+    /// Some names in the order of their cookies.
+    private struct Batch {
+        var names: [Listed]
+        /// Whether they are the last.
+        var isLast: Bool
+        /// As of when the index was asked: see `Namespace.forgettings`.
+        var forgettings: UInt64
+    }
 
     private struct Listed {
         var cookie: UInt64
@@ -37,14 +49,46 @@ extension Volume {
             }
         }
         var position = max(cookie, 2)
+        var countMax = Volume.listingBatchMin
         while true {
-            let (batch, isLast) = try nextNames(of: inode, after: position)
-            for listed in batch {
+            let batch = try nextNames(of: inode, after: position, countMax: countMax)
+            for (index, listed) in batch.names.enumerated() {
+                if withAttributes, index % Volume.loadingBatchMax == 0 {
+                    let next = batch.names[index...].prefix(Volume.loadingBatchMax)
+                    load(next, of: inode, forgettings: batch.forgettings)
+                }
                 guard try emitEntry(listed, of: inode, withAttributes, emit) else { return }
                 position = listed.cookie
             }
-            if isLast { return }
-            if let last = batch.last { position = max(position, last.cookie) }
+            if batch.isLast { return }
+            if let last = batch.names.last { position = max(position, last.cookie) }
+            countMax = min(2 * countMax, Volume.listingBatchMax)
+        }
+    }
+
+    /// Brings names that were listed into memory with their inodes, as far as they are not there: the
+    /// index need not be asked for each name again. What it does not bring is left to `withName`,
+    /// errors too: they are those of one entry.
+    private func load(_ names: ArraySlice<Listed>, of directory: UInt64, forgettings: UInt64) {
+        let missing = namespace.withLock { space -> [Listed] in
+            guard space.forgettings == forgettings, let cache = space.nodes[directory]?.directory
+            else { return [] }
+            return names.filter { cache.known($0.name) == nil || space.nodes[$0.inode] == nil }
+        }
+        guard !missing.isEmpty else { return }
+        waitForMemory()
+        let loaded = missing.map { try? loadNode($0.inode) }
+        namespace.withLock { space in
+            guard space.forgettings == forgettings else { return }
+            for (listed, node) in zip(missing, loaded) {
+                guard let node else { continue }
+                take(
+                    LoadedName(
+                        dentry: Dentry(
+                            inode: listed.inode, kind: listed.kind, cookie: listed.cookie),
+                        node: node),
+                    as: listed.name, in: directory, of: &space)
+            }
         }
     }
 
@@ -76,10 +120,10 @@ extension Volume {
         return isTaken
     }
 
-    /// Some names behind `cookie`, in order of their cookies; and whether they are the last.
+    /// Some names behind `cookie`; about `countMax`.
     private func nextNames(
-        of inode: UInt64, after cookie: UInt64
-    ) throws(FileError) -> (names: [Listed], isLast: Bool) {
+        of inode: UInt64, after cookie: UInt64, countMax: Int
+    ) throws(FileError) -> Batch {
         var position = cookie
         while true {
             let (isComplete, forgettings) = try withNode(inode) {
@@ -87,30 +131,31 @@ extension Volume {
                 guard let cache = node.directory else { throw .notDirectory }
                 return (cache.isComplete, space.forgettings)
             }
-            let stored = isComplete ? [] : try storedNames(of: inode, after: position)
-            let isLastStored = isComplete || stored.count < Volume.listingBatchMax
+            let stored =
+                isComplete ? [] : try storedNames(of: inode, after: position, countMax: countMax)
+            let isLastStored = isComplete || stored.count < countMax
             let merged = namespace.withLock { space -> [Listed]? in
                 guard let cache = space.nodes[inode]?.directory,
                     space.forgettings == forgettings, cache.isComplete || !isComplete
                 else { return nil }
                 let end = isLastStored ? UInt64.max : stored[stored.count - 1].cookie
-                return merge(stored, cache, after: position, through: end)
+                return merge(stored, cache, after: position, through: end, countMax: countMax)
             }
-            guard let merged else { continue }
+            guard var merged else { continue }
             // More than a batch from memory alone: the rest comes with the next call.
-            if merged.count > 2 * Volume.listingBatchMax {
-                return (Array(merged.prefix(2 * Volume.listingBatchMax)), false)
-            }
+            let isCut = merged.count > 2 * countMax
+            if isCut { merged.removeLast(merged.count - 2 * countMax) }
             if merged.isEmpty, !isLastStored {
                 position = stored[stored.count - 1].cookie
                 continue
             }
-            return (merged, isLastStored)
+            return Batch(
+                names: merged, isLast: isLastStored && !isCut, forgettings: forgettings)
         }
     }
 
     private func storedNames(
-        of inode: UInt64, after cookie: UInt64
+        of inode: UInt64, after cookie: UInt64, countMax: Int
     ) throws(FileError) -> [Listed] {
         try loadNames(of: inode)
         var names: [Listed] = []
@@ -129,7 +174,7 @@ extension Volume {
             } catch {
                 failure = error
             }
-            return failure == nil && names.count < Volume.listingBatchMax
+            return failure == nil && names.count < countMax
         }
         if let failure { throw fileError(.indexDamaged(failure)) }
         return names
@@ -137,7 +182,8 @@ extension Volume {
 
     /// What memory knows replaces what is stored.
     private func merge(
-        _ stored: [Listed], _ cache: DirectoryCache, after cookie: UInt64, through end: UInt64
+        _ stored: [Listed], _ cache: DirectoryCache, after cookie: UInt64, through end: UInt64,
+        countMax: Int
     ) -> [Listed] {
         var result: [Listed] = []
         var next = stored.makeIterator()
@@ -153,7 +199,7 @@ extension Volume {
             guard let dentry = cache.entries[name], dentry.isPresent else { continue }
             result.append(
                 Listed(cookie: known, name: name, inode: dentry.inode, kind: dentry.kind))
-            if result.count > 2 * Volume.listingBatchMax { return result }
+            if result.count > 2 * countMax { return result }
         }
         while let listed = pending {
             result.append(listed)

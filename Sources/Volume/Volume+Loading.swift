@@ -51,7 +51,7 @@ extension Volume {
     }
 
     /// An inode of the index as a new node; nil: there is none of that number.
-    private func loadNode(_ inode: UInt64) throws(FileError) -> Node? {
+    func loadNode(_ inode: UInt64) throws(FileError) -> Node? {
         guard let record = try storedInode(inode) else { return nil }
         var pieces: [ExtentChange.Piece] = []
         if record.pieceCount > 0 { pieces = try loadPieces(inode) }
@@ -190,12 +190,7 @@ extension Volume {
                 let loaded = try loadName(name, in: parent)
                 namespace.withLock { space in
                     guard space.forgettings == forgettings else { return }
-                    space.namesAdded += 1
-                    space.boundNames(nodesLimit)
-                    if let node = loaded.node { insert(node, into: &space) }
-                    guard let cache = space.nodes[parent]?.directory, cache.entries[name] == nil
-                    else { return }
-                    cache.set(name, loaded.dentry)
+                    take(loaded, as: name, in: parent, of: &space)
                 }
             case .needsNode(let inode, let forgettings):
                 // It may have ended between the two looks, but not again and again.
@@ -207,6 +202,17 @@ extension Volume {
 
     /// How often a name may mean an inode that is not there before that counts as damage.
     private static let missesMax = 8
+
+    /// Takes what the index says of a name; it was asked since anything was last let go of.
+    func take(
+        _ loaded: LoadedName, as name: [UInt8], in parent: UInt64, of space: inout Namespace
+    ) {
+        space.namesAdded += 1
+        space.boundNames(nodesLimit)
+        if let node = loaded.node { insert(node, into: &space) }
+        guard let cache = space.nodes[parent]?.directory, cache.entries[name] == nil else { return }
+        cache.set(name, loaded.dentry)
+    }
 
     private func insert(_ node: Node, into space: inout Namespace) {
         guard space.nodes[node.inode] == nil, !space.unappliedGone.contains(node.inode) else {

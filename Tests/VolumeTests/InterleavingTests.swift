@@ -156,4 +156,30 @@ final class InterleavingTests: XCTestCase {
         XCTAssertEqual(index.complaints, [])
         try open.live.close()
     }
+
+    /// The name is removed behind the scan that found it, or behind the reading of its inode.
+    func testRemovedNameIsNotListedWithItsAttributes() throws {
+        for isBehindInode in [false, true] {
+            let (open, index, file) = try start()
+            let (volume, name) = (open.volume, fileName)
+            let key = isBehindInode ? NamespaceKey.inode(volume.number, file) : nil
+            index.interrupt(after: key) {
+                try volume.removeFile(name, in: 1)
+                try open.live.commit()
+            }
+            var listed = 0
+            try volume.readDirectory(1, after: 2, withAttributes: true) { _, _, _, _, _ in
+                listed += 1
+                return true
+            }
+            XCTAssertEqual(listed, 0)
+            XCTAssertFalse(index.isSet)
+            XCTAssertEqual(index.complaints, [])
+            XCTAssertNil(try volume.find(name, in: 1))
+            XCTAssertThrowsError(try volume.attributes(of: file)) {
+                XCTAssertEqual($0 as? FileError, .stale)
+            }
+            try open.live.close()
+        }
+    }
 }

@@ -1,18 +1,21 @@
-// What opening a store reads of its index.
+// What opening a store and listing a directory read of the index, in keys, not in seconds.
 import Backends
 import Metadata
+import NamespaceIndex
 import Pipeline
 import Platform
 import XCTest
 
 @testable import Volume
 
-/// An index that counts the keys that scans have met. Any thread.
+/// An index that counts the keys that scans have met, and those that were asked for. Any thread.
 private final class CountingIndex: MetadataStore {
     private let base: any MetadataStore
     private let count = ConditionMutex(0)
+    private let keys = ConditionMutex<[[UInt8]]>([])
 
     var visited: Int { count.withLock { $0 } }
+    var asked: [[UInt8]] { keys.withLock { $0 } }
 
     init(_ base: any MetadataStore) {
         self.base = base
@@ -21,7 +24,8 @@ private final class CountingIndex: MetadataStore {
     func get(
         _ key: UnsafeRawBufferPointer, into value: inout [UInt8]
     ) throws(MetadataError) -> Bool {
-        try base.get(key, into: &value)
+        keys.withLock { $0.append(Array(key)) }
+        return try base.get(key, into: &value)
     }
 
     func write(_ batch: borrowing MetadataBatch) throws(MetadataError) { try base.write(batch) }
@@ -49,6 +53,7 @@ private final class CountingProvider: IndexProvider {
     private let given = ConditionMutex<CountingIndex?>(nil)
 
     var visited: Int { given.withLock { $0?.visited ?? 0 } }
+    var asked: [[UInt8]] { given.withLock { $0?.asked ?? [] } }
 
     init(_ base: MemoryIndexProvider) {
         self.base = base
@@ -70,8 +75,8 @@ private final class CountingProvider: IndexProvider {
     }
 }
 
-final class OpeningCostTests: XCTestCase {
-    /// After a clean end, and after a crash behind a checkpoint: in keys, not in seconds.
+final class IndexCostTests: XCTestCase {
+    /// After a clean end, and after a crash behind a checkpoint.
     func testOpeningDoesNotGoOverTheWholeIndex() throws {
         let backend = MemoryBackend()
         let index = MemoryIndexProvider()
@@ -93,5 +98,54 @@ final class OpeningCostTests: XCTestCase {
             XCTAssertLessThan(counting.visited, 200)
             try again.live.close()
         }
+    }
+
+    /// A listing with attributes reads each name once, in scans, and each inode once; one that is stopped
+    /// reads little of what follows.
+    func testListingReadsEachNameAndInodeOnce() throws {
+        let backend = MemoryBackend()
+        let index = MemoryIndexProvider()
+        try makeStore(backend, index)
+        let open = try OpenStore(backend, index)
+        let count = 1_000
+        for number in 0..<count {
+            let made = try open.volume.makeFile(Array("f\(number)".utf8), in: 1)
+            open.volume.forget(made.inode, count: 1)
+        }
+        try open.live.close()
+        let counting = CountingProvider(index)
+        var options = smallOptions()
+        options.nodesMax = 10_000
+        let again = try OpenStore(backend, counting, options: options)
+        func list(upTo limit: Int) throws -> [UInt64] {
+            var inodes: [UInt64] = []
+            try again.volume.readDirectory(1, after: 2, withAttributes: true) {
+                _, inode, _, _, attributes in
+                guard inodes.count < limit else { return false }
+                XCTAssertEqual(attributes?.inode, inode)
+                inodes.append(inode)
+                return true
+            }
+            return inodes
+        }
+        var before = (visited: counting.visited, asked: counting.asked.count)
+        XCTAssertEqual(try list(upTo: 20).count, 20)
+        XCTAssertLessThan(counting.visited - before.visited, 50)
+        XCTAssertLessThan(counting.asked.count - before.asked, 50)
+
+        before = (counting.visited, counting.asked.count)
+        let inodes = try list(upTo: .max)
+        XCTAssertEqual(Set(inodes).count, count)
+        XCTAssertLessThan(counting.visited - before.visited, count + 20)
+        let asked = counting.asked[before.asked...]
+        XCTAssertLessThanOrEqual(asked.count, count)
+        let keys = Set(inodes.map { NamespaceKey.inode(1, $0) })
+        XCTAssertEqual(asked.filter { !keys.contains($0) }.count, 0, "names were asked for")
+
+        // All of it is in memory by now.
+        before = (counting.visited, counting.asked.count)
+        XCTAssertEqual(try list(upTo: .max), inodes)
+        XCTAssertEqual(counting.asked.count, before.asked)
+        try again.live.close()
     }
 }
