@@ -88,7 +88,7 @@ let package = Package(
         layer("Compression", ["CZstd", "DiskFormat"]),
         layer("SuperChunks", ["DiskFormat", "Platform"]),
         layer("Packs", ["DiskFormat", "Backends", "Platform"]),
-        layer("Trees", ["DiskFormat"]),
+        layer("Trees", ["DiskFormat", "Platform"]),
         layer("WriteBuffers", []),
         // L4: composition
         layer(

@@ -1,6 +1,6 @@
 // Leaves of recipes, decoded once for many reads here and there in large files.
 import DiskFormat
-import Synchronization
+import Platform
 
 /// A leaf of a recipe, decoded. Immutable; any thread.
 public final class RecipeLeaf: Sendable {
@@ -59,12 +59,12 @@ public final class RecipeLeaves: Sendable {
         }
     }
 
-    private let state: Mutex<State>
+    private let state: ConditionMutex<State>
 
     /// Keeps leaves of about `limitBytes` together; 0 keeps one at most.
     public init(limitBytes: Int) {
         precondition(limitBytes >= 0)
-        state = Mutex(State(limitBytes: limitBytes))
+        state = ConditionMutex(State(limitBytes: limitBytes))
     }
 
     /// The leaf, if it is kept.
