@@ -11,6 +11,8 @@ final class ZfsPeer: FilesystemPeer {
     private var settings = 0
 
     private static let pool = "ashlarbench"
+    /// Its daemon calls a pool busy for a moment after the last use.
+    private static let busyTriesMax = 50
 
     init(disk: BackingDisk) {
         self.disk = disk
@@ -37,7 +39,8 @@ final class ZfsPeer: FilesystemPeer {
         try startDaemon()
         try disk.wipe()
         try Command(
-            "zpool", "create", "-f", "-O", "dedup=on", "-O", "compression=gzip-1", "-O",
+            "zpool", "create", "-f", "-o", "cachefile=none", "-O", "dedup=on", "-O",
+            "compression=gzip-1", "-O",
             "atime=off", "-m", mountpoint, Self.pool, disk.device
         ).run()
     }
@@ -65,16 +68,38 @@ final class ZfsPeer: FilesystemPeer {
     }
 
     func restart() throws(BenchmarkError) {
-        try Command("zpool", "export", Self.pool).run()
+        try export()
         endDaemon()
         try disk.forget()
         try startDaemon()
-        try Command("zpool", "import", "-d", "/dev", Self.pool).run()
+        try importPool()
+    }
+
+    private func export() throws(BenchmarkError) {
+        var tries = 1
+        while true {
+            do throws(BenchmarkError) {
+                try Command("zpool", "export", Self.pool).run()
+                return
+            } catch {
+                guard tries < Self.busyTriesMax, !Interruption.isRequested else { throw error }
+                tries += 1
+                usleep(200_000)
+            }
+        }
+    }
+
+    /// Not into the list of pools that the next daemon opens by itself: a pool that was not destroyed
+    /// would be active there, and its disk in use.
+    private func importPool() throws(BenchmarkError) {
+        try Command(
+            "zpool", "import", "-o", "cachefile=none", "-d", "/dev", Self.pool
+        ).run()
     }
 
     func storedBytes() throws(BenchmarkError) -> UInt64 {
-        try Command("zpool", "export", Self.pool).run()
-        try Command("zpool", "import", "-d", "/dev", Self.pool).run()
+        try export()
+        try importPool()
         let text = try Command("zpool", "list", "-H", "-o", "alloc", Self.pool).run().output
         guard let bytes = Self.bytes(text) else { throw .missing("zpool said \(text)") }
         return bytes
@@ -91,7 +116,11 @@ final class ZfsPeer: FilesystemPeer {
 
     func stop() {
         if daemon != nil {
-            _ = try? Command("zpool", "destroy", "-f", Self.pool).cleaning.run()
+            for _ in 0..<Self.busyTriesMax {
+                let destroyed = try? Command("zpool", "destroy", "-f", Self.pool).cleaning.run()
+                if destroyed != nil { break }
+                usleep(200_000)
+            }
         }
         endDaemon()
         if BackingDisk.isMounted(mountpoint) {
